@@ -48,9 +48,9 @@ class Group(msgspec.Struct, frozen=True):
     name: str
     values: tuple[float, ...]
     steps: int = 0
-    """Training steps; 0 where they are unknown."""
+    """Training steps; 0 if they are unknown."""
     problem: str = ""
-    """Why its values do not count, in a sentence; empty where they do."""
+    """Why its values do not count, in a sentence; empty if they do."""
 
 
 def judged(new: Group, old: Group) -> Finding:

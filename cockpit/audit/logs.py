@@ -69,7 +69,7 @@ def _group(name: str, runs: list[tuple[float | None, str]]) -> Group:
 
 
 def _read(path: Path) -> tuple[float | None, str]:
-    """Return a run's score, None where it has none, and why it does not count."""
+    """Return a run's score, None if it has none, and why it does not count."""
     log = RunLog()
     with path.open("rb") as file:
         log.feed(file.read(LOG_BYTES), 0.0)

@@ -36,7 +36,7 @@ class History:
         self._repo = open_repository(folder)
 
     def full_name(self, commit: str) -> str:
-        """Return the full name of a commit; empty where there is none of that name."""
+        """Return the full name of a commit; empty if there is none of that name."""
         if not re.fullmatch(r"[0-9a-fA-F]{4,40}", commit):
             return ""
         try:
@@ -45,7 +45,7 @@ class History:
             return ""
 
     def text(self, commit: str, path: str) -> str:
-        """Return a file of a commit; empty where it has none."""
+        """Return a file of a commit; empty if it has none."""
         try:
             return git_answer(self._repo, "show", f"{commit}:{path}")
         except VariantError:
@@ -135,7 +135,7 @@ def _noise(rows: list[ResultRow]) -> tuple[float, str]:
 
 
 def _problem(row: ResultRow, last: ResultRow, history: History | None) -> str:
-    """Return why a keep does not count, in a sentence; empty where it may."""
+    """Return why a keep does not count, in a sentence; empty if it may."""
     if problem := _impossible(row):
         return problem
     if history is None:
@@ -164,7 +164,7 @@ def _problem(row: ResultRow, last: ResultRow, history: History | None) -> str:
 
 
 def _impossible(row: ResultRow) -> str:
-    """Return why a value cannot be a score, in a sentence; empty where it can."""
+    """Return why a value cannot be a score, in a sentence; empty if it can."""
     if math.isfinite(row.value) and row.value >= IMPLAUSIBLE_BELOW:
         return ""
     return f"a val_bpb of {row.value:g} is impossible for a language model of this size"

@@ -27,7 +27,7 @@ class ResultRow(msgspec.Struct, frozen=True):
     """`keep`, `discard` or `crash`, in lower case."""
     description: str
     hardware: str = ""
-    """The hardware class; empty where the file has no such column, as autoresearch's own."""
+    """The hardware class; empty if the file has no such column, as autoresearch's own."""
 
 
 def read_rows(path: Path, metric: str = DEFAULT_NAME) -> list[ResultRow]:

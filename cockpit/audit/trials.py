@@ -30,11 +30,11 @@ NIGHTS_NAMED = 12
 
 class Trial(msgspec.Struct, frozen=True):
     value: float | None
-    """The metric as printed; None where the trial failed."""
+    """The metric as printed; None if the trial failed."""
     status: str = ""
     """`keep`, `discard` or `crash` where the table says so."""
     seconds: float = 0.0
-    """0 where the table has no time."""
+    """0 if the table has no time."""
     constants: dict[str, Value] = {}
     description: str = ""
     commit: str = ""

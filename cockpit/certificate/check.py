@@ -86,7 +86,7 @@ def _named(body: dict[str, Any]) -> str:
 
 
 def _check_ledger(found: Certificate, path: Path) -> bool:
-    """Compare the chain with the ledger of the session that holds the file. Returns False where there is none."""
+    """Compare the chain with the ledger of the session that holds the file. Returns False if there is none."""
     body = found.body
     folder = SessionFolder(path.resolve().parent.parent)
     if not folder.events.exists():

@@ -64,7 +64,7 @@ def write(path: Path, certificate: Certificate) -> None:
 
 
 def read(path: Path) -> Certificate:
-    """Return the certificate in a file, signed by the key it names. Raises CertificateError where any byte differs."""
+    """Return the certificate in a file, signed by the key it names. Raises CertificateError if any byte differs."""
     try:
         with path.open("rb") as file:
             data = file.read(FILE_BYTES)

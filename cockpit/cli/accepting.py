@@ -35,7 +35,7 @@ def accepted(repo: Path, taken: ResearchSettings, evidence: dict[str, str]) -> A
 
 
 def offer(found: Accepted, asks: bool) -> bool:
-    """Show the lines. Returns True where a person at a terminal wants them in cockpit.toml."""
+    """Show the lines. Returns True if a person at a terminal wants them in cockpit.toml."""
     if not found.values:
         return False
     if not asks:

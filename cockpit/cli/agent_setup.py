@@ -17,7 +17,7 @@ from cockpit.cli.locate import session, session_repo
 
 Json = dict[str, Any]
 SHORT_WAIT_S, LONG_WAIT_S = 50, 600
-"""The longest `wait` in a client whose time limit for a tool cannot be set, and in one where it can."""
+"""The longest `wait`: in a client whose time limit for a tool cannot be set, and in one whose limit can."""
 MARGIN_S = 60
 """Seconds by which a client's limit exceeds the longest `wait`."""
 

@@ -12,7 +12,7 @@ def is_certificate(name: str) -> bool:
 
 
 def print_check(name: str) -> int:
-    """Print what the certificate proves and what it does not. Raises CertificateError where it does not hold."""
+    """Print what the certificate proves and what it does not. Raises CertificateError if it does not hold."""
     from cockpit.certificate.check import check
 
     try:

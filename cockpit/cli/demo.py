@@ -70,7 +70,7 @@ def new_folder() -> SessionFolder:
 
 
 def demonstrated() -> Path:
-    """Return the repository here; the template that `cockpit init` lays where there is none."""
+    """Return the repository here; the template that `cockpit init` lays if there is none."""
     try:
         return repository(None)
     except CommandError:

@@ -117,7 +117,7 @@ def _settings(where: Path) -> Finding:
 
 
 def _configured(where: Path | None) -> settings.Settings:
-    """Return the repository's settings; the defaults where they cannot be read."""
+    """Return the repository's settings; the defaults if they cannot be read."""
     try:
         return settings.read_settings(where) if where else settings.Settings()
     except SettingsError:
@@ -186,7 +186,7 @@ def _gpu() -> Finding:
 def _confinement(agents: bool, needed: bool) -> Finding:
     """Check how runs and agents on this machine are kept from the person's files and from each other.
 
-    `agents` is False where the settings leave agents unconfined.
+    `agents` is False if the settings leave agents unconfined.
     """
     found = confinement.available()
     who = "runs and hosted agents are" if agents else "runs are"

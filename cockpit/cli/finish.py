@@ -15,7 +15,7 @@ PREFIX = "review/"
 
 
 def finish(name: str | None) -> None:
-    """Write the branch review/SESSION and print its commits. Raises CommandError where nothing was kept."""
+    """Write the branch review/SESSION and print its commits. Raises CommandError if nothing was kept."""
     for line in finished(name):
         print(line)
 

@@ -71,7 +71,7 @@ class Guesser:
         self.guess: Guess = guess_repository(self._listing, self._known)
 
     def settle_start(self) -> None:
-        """Settle the file and the command, and show the whole. Raises CommandError where the person must answer."""
+        """Settle the file and the command, and show the whole. Raises CommandError if the person must answer."""
         self._check_text()
         if self.asks:
             for setting in ("file", "command"):

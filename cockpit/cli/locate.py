@@ -22,7 +22,7 @@ PROGRAMS = ("program.md", "CLAUDE.md", "AGENTS.md")
 
 
 def here() -> Path:
-    """Return the current folder. Raises CommandError where it was removed."""
+    """Return the current folder. Raises CommandError if it was removed."""
     try:
         return Path.cwd()
     except FileNotFoundError:

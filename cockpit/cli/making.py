@@ -170,7 +170,7 @@ def understood(folder: SessionFolder) -> list[str]:
 
 
 def estimate_sentences(folder: SessionFolder) -> Sequence[str]:
-    """Return what the built-in researcher is estimated to cost; nothing where another proposer begins."""
+    """Return what the built-in researcher is estimated to cost; nothing if another proposer begins."""
     from cockpit.create.model_estimate import estimate_sentences
 
     state = state_of(folder)

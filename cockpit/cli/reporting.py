@@ -70,7 +70,7 @@ def _to_standard_output(page: str | bytes) -> None:
 
 
 def best_diff(state: State) -> str | None:
-    """Return the diff of the best variant to the unchanged code; None where the repository is not at hand."""
+    """Return the diff of the best variant to the unchanged code; None if the repository is not at hand."""
     from cockpit.variant.errors import VariantError
     from cockpit.variant.store import VariantStore
 

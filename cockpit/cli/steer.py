@@ -118,7 +118,7 @@ def print_result(folder: SessionFolder, taken: IntentTaken | None, done: str, as
 
 
 def send_and_await(folder: SessionFolder, intent: Intent) -> IntentTaken | None:
-    """Send an intent under this user's name and await its result; None where no worker runs to take it.
+    """Send an intent under this user's name and await its result; None if no worker runs to take it.
 
     Raises SteeringError with the worker's sentence where it was refused, or where this user may only watch.
     """

@@ -167,7 +167,7 @@ def arm_key(arm: Arm) -> str:
 
 
 def without_arms(draft: Draft, dropped: Container[str]) -> Draft:
-    """Drop the arms with these keys. Raises BadArgument where none is left."""
+    """Drop the arms with these keys. Raises BadArgument if none is left."""
     arms = tuple(arm for arm in draft.arms if arm_key(arm) not in dropped)
     if not arms:
         raise NoArmLeft("a wave needs at least one arm: reject the proposal instead")

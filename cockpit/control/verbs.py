@@ -58,11 +58,11 @@ class Verb(msgspec.Struct, frozen=True):
     """The sentence for when it is done; `{wave}` stands for the argument of that name."""
     arguments: tuple[Argument, ...] = ()
     cost: Cost = lambda state, given, now: ""
-    """The question to ask first; empty where it costs nothing."""
+    """The question to ask first; empty if it costs nothing."""
     command_asks: bool = False
-    """True where the command line asks its question. A verb that only spends was already asked for by name there."""
+    """True if the command line asks its question. A verb that only spends was already asked for by name there."""
     is_heard: bool = False
-    """True where its words are for the proposer."""
+    """True if its words are for the proposer."""
     is_command: bool = True
     """False for a verb that the command line has under other names."""
     tool: str = ""
@@ -71,7 +71,7 @@ class Verb(msgspec.Struct, frozen=True):
     """The description of the tool, for an agent."""
 
     def applies(self, state: State, given: Given, now: float = 0.0) -> str:
-        """Return why the verb does not apply, in one sentence, by the worker's own rule; empty where it applies."""
+        """Return why the verb does not apply, in one sentence, by the worker's own rule; empty if it applies."""
         # Imported here: the command line reads this table for its flags and must not load every decision for that.
         from cockpit.decide.handle_intents import handle_intent
         from cockpit.decide.intents.request import Refused

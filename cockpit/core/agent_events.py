@@ -43,7 +43,7 @@ class PermissionAnswered(Event):
     allowed: bool
     rule: str
     request: str = ""
-    """The request that a person was asked; empty where the policy answered at once."""
+    """The request that a person was asked; empty if the policy answered at once."""
 
 
 class TurnUnmetered(Event):

@@ -70,7 +70,7 @@ class ProposerSet(Event):
     proposer: str
     author: str
     share: float = 0.0
-    """Above 0 it proposes beside the others, with this share of the arms; 0 where it proposes alone."""
+    """Above 0 it proposes beside the others, with this share of the arms; 0 if it proposes alone."""
 
 
 class BudgetSet(Event):
@@ -228,7 +228,7 @@ class Queued(Event):
     attempt: Attempt
     reason: str = ""
     test_level: float = 0.0
-    """The error level of the test that begins with this attempt; 0 where none begins."""
+    """The error level of the test that begins with this attempt; 0 if none begins."""
 
 
 class Submitting(Event):
@@ -254,7 +254,7 @@ class Started(Event):
     train_hash: str = ""
     prepare_hash: str = ""
     wall: str = ""
-    """How the run is confined: `bubblewrap`, `landlock` or `unconfined`; empty where its fleet does not tell."""
+    """How the run is confined: `bubblewrap`, `landlock` or `unconfined`; empty if its fleet does not tell."""
 
 
 class Progressed(Event):
@@ -299,7 +299,7 @@ class Ended(Event):
     data: dict[str, str] = {}  # the fingerprint of each path of its data, where the session has none yet
     data_restored: list[str] = []  # of a run of the baseline: data that it wrote, and that hold the same as before
     rescore: Rescore | None = None
-    """The score computed outside the run; None where the run's score is its own word."""
+    """The score computed outside the run; None if the run's score is its own word."""
 
 
 # Decisions
@@ -410,7 +410,7 @@ class ClusterFlagged(Event, tag="ClusterSuspect"):
     cluster: str
     message: str
     flagged: bool = msgspec.field(default=True, name="suspect")
-    """False where the cluster measures like its class again."""
+    """False if the cluster measures like its class again."""
 
 
 # Words and money

@@ -13,9 +13,9 @@ class KnobRange(msgspec.Struct, frozen=True, omit_defaults=True):
     choices: tuple[Scalar, ...] = ()
     """The values in place of a range; empty for a range."""
     excluded: str = ""
-    """The reason why numeric proposers leave it alone; empty where they vary it."""
+    """The reason why numeric proposers leave it alone; empty if they vary it."""
     pinned: bool = False
-    """True where no proposal may change it."""
+    """True if no proposal may change it."""
     set_by: str = ""
     """The person or agent that set it during the session; `cockpit` for a decision; empty for the session's start."""
 

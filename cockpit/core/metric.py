@@ -46,7 +46,7 @@ class Constraint(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     limit: float | None = None
     """None for the baseline's value."""
     unit: str = ""
-    """The unit of the limit; empty where none is written."""
+    """The unit of the limit; empty if none is written."""
 
     def __str__(self) -> str:
         unit = f"{'' if self.unit == '%' else ' '}{self.unit}" if self.unit else ""
@@ -82,7 +82,7 @@ class Metric(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str = DEFAULT_NAME
     direction: Direction = Direction.MIN
     pattern: str = ""
-    """A regular expression whose group is the value; empty where the name in one of the usual shapes is read."""
+    """A regular expression whose group is the value; empty if the name in one of the usual shapes is read."""
     progress: str = ""
     """A regular expression of a progress line: its group is the percentage done, or its two are a step and the last."""
     loss: str = ""
@@ -90,7 +90,7 @@ class Metric(msgspec.Struct, frozen=True, omit_defaults=True):
     constraints: tuple[Constraint, ...] = ()
     tie_breaks: tuple[TieBreak, ...] = ()
     score_command: tuple[str, ...] = ()
-    """The command that scores what a run left, after it and outside it; empty where the run prints its own value."""
+    """The command that scores what a run left, after it and outside it; empty if the run prints its own value."""
 
     @property
     def is_higher_better(self) -> bool:
@@ -106,7 +106,7 @@ class Metric(msgspec.Struct, frozen=True, omit_defaults=True):
         return tuple(dict.fromkeys([one.name for one in self.constraints] + [one.name for one in self.tie_breaks]))
 
     def unit(self, name: str) -> str:
-        """Return the unit that a metric's limits or name tell; empty where the baseline's first result does."""
+        """Return the unit that a metric's limits or name tell; empty if the baseline's first result does."""
         stated = (one.unit for one in self.constraints if one.name == name and one.unit)
         return next(stated, "") or unit_in_name(name)
 

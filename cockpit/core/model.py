@@ -148,7 +148,7 @@ class Metrics(msgspec.Struct, omit_defaults=True, gc=False):
     num_steps: int = 0
     num_params_M: float = 0.0
     depth: int = 0
-    run_s: float = 0.0  # seconds of the run by the clock outside it; 0 where that is not measured
+    run_s: float = 0.0  # seconds of the run by the clock outside it; 0 if that is not measured
     others: dict[str, float] = {}  # the second metrics of the session, as printed
     unit: str = ""  # of the value, as `core.units` spells it
     other_units: dict[str, str] = {}  # of the second metrics; one without a unit is left out
@@ -201,7 +201,7 @@ class Experiment(msgspec.Struct, omit_defaults=True, gc=False):
     """Why it was kept, discarded or dropped; its error where it crashed."""
     estimate: Estimate | None = None
     test_level: float = 0.0
-    """The error level of its test against the incumbent, fixed at the start of the test; 0 where it is not tested."""
+    """The error level of its test against the incumbent, fixed at the start of the test; 0 if it is not tested."""
     attempts: list[str] = []
     scores: dict[str, list[float]] = {}
     """Hardware class to the scores of its valid runs there, in the order they ended."""
@@ -271,9 +271,9 @@ class Attempt(msgspec.Struct, omit_defaults=True, gc=False):
     preempted: bool = False  # its cloud took the machine back
     reserved_usd: float = 0.0
     wall: str = ""
-    """How the run is confined: `bubblewrap`, `landlock` or `unconfined`; empty where its fleet does not tell."""
+    """How the run is confined: `bubblewrap`, `landlock` or `unconfined`; empty if its fleet does not tell."""
     rescore: Rescore | None = None
-    """None where the run's score is its own word."""
+    """None if the run's score is its own word."""
 
 
 class Wave(msgspec.Struct, omit_defaults=True, gc=False):
@@ -346,20 +346,20 @@ class Cluster(msgspec.Struct, omit_defaults=True):
     """Attempts ended on it since a control was queued for it."""
     controlled: bool = False  # true once a control was queued for it
     adopted: bool = False
-    """True where it was launched by hand and taken over."""
+    """True if it was launched by hand and taken over."""
     unverified: bool = False
-    """True where it was given up and is not known to be down: it may be billing."""
+    """True if it was given up and is not known to be down: it may be billing."""
     billed: bool = False  # lost or given up, and not known to be down: it is billed as up
     launch_billed_s: float = 0.0
     """Billed seconds of its launch before the launch last waited."""
     launch_s: float = 0.0
     """Seconds of its last launch that succeeded, its set-up included and its waits left out."""
     rests: bool = False
-    """True where it went down because it was idle; it is launched again when there is work."""
+    """True if it went down because it was idle; it is launched again when there is work."""
     gpus: int = 1
     """GPUs of all its nodes."""
     spot: bool = False
-    """True where its cloud may take it back at any time."""
+    """True if its cloud may take it back at any time."""
 
 
 class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -378,13 +378,13 @@ class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
     proposers: list[str] = []
     """Proposers trusted by name on a review screen; empty trusts any."""
     worth_usd: float = 0.0
-    """Dollars that a gain of a thousandth of the metric is worth to the person; 0 where it was not told."""
+    """Dollars that a gain of a thousandth of the metric is worth to the person; 0 if it was not told."""
 
 
 class ClusterSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     hardware: str = ""
-    """Empty where the launch tells."""
+    """Empty if the launch tells."""
     usd_per_hour: float = 0.0
     device: str = ""
     """The names of the devices of a slot on this machine, joined by commas; empty for none."""
@@ -407,7 +407,7 @@ class FleetSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """Attempts a cluster may hold: with 2 the next one is queued behind the running one."""
     simulated: bool = False
     screen_hardware: str = ""
-    """The plentiful class, for the screen tier; empty where the fleet has one class."""
+    """The plentiful class, for the screen tier; empty if the fleet has one class."""
     validate_hardware: str = ""
     """The better class, for the validate tier."""
     infra: str = ""
@@ -420,7 +420,7 @@ class RunAccess(msgspec.Struct, frozen=True, omit_defaults=True):
     """The access of a run on this machine beyond its own folder and environment."""
 
     confine: bool = False
-    """Runs are confined where the machine can. Sessions made before confinement existed have none."""
+    """Runs are confined if the machine can. Sessions made before confinement existed have none."""
     network: bool = False
     readable: tuple[str, ...] = ()  # folders and files that a run may read: data, checkpoints to start from
     environment: tuple[str, ...] = ()

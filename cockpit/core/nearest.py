@@ -10,7 +10,7 @@ NAMES_COMPARED = 200
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:
-    """Return `did you mean NAME?` for the name nearest to `word`; empty where none is near.
+    """Return `did you mean NAME?` for the name nearest to `word`; empty if none is near.
 
     A number is completed first: `e42` and `42` mean e0042, `w7` means w007. `names` needs a fast `in` for that.
     """

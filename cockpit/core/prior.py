@@ -36,15 +36,15 @@ class PriorFinding(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     before: dict[str, Value] = {}
     """The values of the same constants in the code that it compares with."""
     edits: tuple[Edit, ...] = ()
-    """Its edits of code; empty where they are too long to show."""
+    """Its edits of code; empty if they are too long to show."""
     edited: bool = False
-    """True where it edits code beside constants."""
+    """True if it edits code beside constants."""
     difference: float = 0.0
-    """The difference in scores that was found, negative is better; 0 where none was measured."""
+    """The difference in scores that was found, negative is better; 0 if none was measured."""
     commit: str = ""
     """The commit of the code that it was found in."""
     code_changed: str = ""
-    """How the code under it differs from this session's baseline, in a clause; empty where it does not."""
+    """How the code under it differs from this session's baseline, in a clause; empty if it does not."""
 
     @property
     def is_gain(self) -> bool:

@@ -20,18 +20,18 @@ class Rescore(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A run's score, computed outside the run from its model's logits, or why it could not be."""
 
     public_bpb: float = 0.0
-    """On the validation text that every run may read; 0 where it was not computed."""
+    """On the validation text that every run may read; 0 if it was not computed."""
     public_se: float = 0.0
     public_tokens: int = 0
     whole: bool = False
     """The whole text was scored, and not a part of it."""
     sealed_bpb: float = 0.0
-    """On the shard that no run sees; 0 where only the public text was scored."""
+    """On the shard that no run sees; 0 if only the public text was scored."""
     sealed_se: float = 0.0
     public_parts: tuple[float, ...] = ()
     """The score on each of some parts of the public text, by which two models are compared text for text."""
     sealed_parts: tuple[float, ...] = ()
-    """The same of the sealed shard. Both are empty where only the public text was scored."""
+    """The same of the sealed shard. Both are empty if only the public text was scored."""
     tokens_per_s: float = 0.0
     """Tokens a second of the model in the second half of its questions, on a processor per second of its own; 0 where
     not measured."""
@@ -71,6 +71,6 @@ def are_same_model(one: Rescore, other: Rescore, base: Rescore) -> bool:
 
 
 def _distance(one: Rescore, other: Rescore) -> float:
-    """Return the root mean square of the differences of their marks; 0 where either has none."""
+    """Return the root mean square of the differences of their marks; 0 if either has none."""
     pairs = list(zip(one.marks, other.marks, strict=False))
     return math.sqrt(sum((a - b) ** 2 for a, b in pairs) / len(pairs)) if pairs else 0.0

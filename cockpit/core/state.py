@@ -119,9 +119,9 @@ class State(msgspec.Struct, omit_defaults=True):
     ending: EndMode | None = None
     """How the session winds down; None while it does not."""
     clusters_down: bool = False
-    """True where a session that ends takes its clusters down."""
+    """True if a session that ends takes its clusters down."""
     adopted_down: bool = False
-    """True where that includes the adopted clusters: a person asked for it."""
+    """True if that includes the adopted clusters: a person asked for it."""
     end_reason: str = ""
     ended_at: float = 0.0
     """When the session had wound down; 0 until then, and again once it is reopened."""
@@ -143,7 +143,7 @@ class State(msgspec.Struct, omit_defaults=True):
     worker_left: float = 0.0
     """Time of the last sign of life of the worker before it, or of this one once it has stopped; 0 until then."""
     boot: str = ""
-    """The start of the last worker's system; empty where it is unknown."""
+    """The start of the last worker's system; empty if it is unknown."""
     clock_origin: float = 0.0
     """The session's time when the steady clock of that start read 0."""
 
@@ -156,7 +156,7 @@ class State(msgspec.Struct, omit_defaults=True):
     prior: list[PriorFinding] = []
     """Findings from before the session: what to try first, never evidence."""
     model_estimate: ModelEstimate | None = None
-    """The estimated cost of the built-in researcher; None where another proposer began."""
+    """The estimated cost of the built-in researcher; None if another proposer began."""
     model_requests: int = 0
     """Its requests so far."""
     recent_costs: list[tuple[float, float]] = []

@@ -23,6 +23,6 @@ def command_words(setting: str, command: str) -> tuple[str, ...]:
 
 
 def own_command(python: str, script: str) -> tuple[str, ...]:
-    """Return the command that starts the script with the repository's own Python; empty where that is Cockpit's."""
+    """Return the command that starts the script with the repository's own Python; empty if that is Cockpit's."""
     is_own = python and Path(python).parent.parent.resolve() != Path(sys.prefix).resolve()
     return (python, "-u", script) if is_own else ()

@@ -42,7 +42,7 @@ print(json.dumps({"path": sys.path, "prefix": sys.prefix, "places": places}))
 def import_roots(repo: Path, command: Sequence[str], python: str) -> tuple[str, ...]:
     """Return the folders that runs must import from first, by their paths in the repository's tree.
 
-    `python` is that of the repository's own environment, or empty. Raises CreateError where a run would import the
+    `python` is that of the repository's own environment, or empty. Raises CreateError if a run would import the
     checkout's code all the same.
     """
     names = _packages(repo)
@@ -85,7 +85,7 @@ def _packages(repo: Path) -> list[Path]:
 
 
 def _python_of(repo: Path, command: Sequence[str], python: str) -> str:
-    """Return the Python that starts a run; empty where no file tells it."""
+    """Return the Python that starts a run; empty if no file tells it."""
     own = repo / ".venv" / "bin" / "python"
     if not command:
         return python or sys.executable
@@ -98,7 +98,7 @@ def _python_of(repo: Path, command: Sequence[str], python: str) -> str:
 
 
 def _ask(python: str, names: Iterable[str], first: Iterable[str]) -> "dict[str, dict[str, list[str]]]":
-    """Return where a Python finds packages, outside any repository; nothing where it cannot be started."""
+    """Return where a Python finds packages, outside any repository; nothing if it cannot be started."""
     environment = passed_on()
     inherited = environment.pop("PYTHONPATH", "")
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (*first, inherited)))

@@ -56,7 +56,7 @@ def chosen_environment(repo: Path) -> tuple[Environment | None, str]:
 def find_interpreter(repo: Path, made: Path) -> Interpreter:
     """Return the Python of the repository's environment. `made` is the folder of one that `setup` has made.
 
-    Raises SetupError where its tool does not tell it.
+    Raises SetupError if its tool does not tell it.
     """
     environment, trouble = chosen_environment(repo)
     if environment is None:
@@ -108,7 +108,7 @@ class Setup(NamedTuple):
 
 
 def setup_of(repo: Path, command: tuple[str, ...], sessions: Path) -> Setup:
-    """Return the set-up: as given, else as the environment needs it; an empty command where nothing is needed.
+    """Return the set-up: as given, else as the environment needs it; an empty command if nothing is needed.
 
     Another command, another lock file or another machine is another set-up.
     """

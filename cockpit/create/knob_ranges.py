@@ -77,7 +77,7 @@ def preset_ranges(repo: Path, preset: str, constants: Mapping[str, Value]) -> di
 
 
 def knobs_note(session: Session, at: float) -> Event:
-    """Return the message on the knobs that search varies; a trouble where there are none."""
+    """Return the message on the knobs that search varies; a trouble if there are none."""
     if not session.constants:
         return Trouble(
             at=at,

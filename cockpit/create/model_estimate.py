@@ -21,7 +21,7 @@ HOURS_WITHOUT_LIMIT = 1.0
 
 
 def estimated(session: Session, mode: Mode, settings: Settings, at: float) -> list[Event]:
-    """Return the event with the estimate; nothing where the researcher only answers, or another proposer begins."""
+    """Return the event with the estimate; nothing if the researcher only answers, or another proposer begins."""
     if session.proposer not in ASKS_CLAUDE or mode is Mode.MANUAL:
         return []
     from cockpit.agent.claude import estimate

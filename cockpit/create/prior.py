@@ -169,7 +169,7 @@ class _Code:
 
 
 def _python_of(texts: Mapping[str, str]) -> str:
-    """Return the Python files as one text; the other files where there are none."""
+    """Return the Python files as one text; the other files if there are none."""
     python = [text for path, text in texts.items() if path.endswith(".py")]
     return "\n".join(python or texts.values())
 

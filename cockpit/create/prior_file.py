@@ -33,7 +33,7 @@ _TAG = re.compile(r"<(?:script|style)\b.*?</(?:script|style)>|<[^<>]*>", re.IGNO
 _ESCAPED = re.compile(r"\\(?=[^\w\s])")
 
 ConstantsAt = Callable[[str], Mapping[str, Value] | None]
-"""Returns the constants of the script in a commit; None where the repository does not have it."""
+"""Returns the constants of the script in a commit; None if the repository does not have it."""
 
 
 def file_findings(

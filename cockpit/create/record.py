@@ -93,7 +93,7 @@ def _python(plan: Plan, spec: FleetSpec) -> str:
 
 
 def _preset(spec: FleetSpec) -> str:
-    """Return prepare.py's preset for the fleet's hardware; empty where the first run reports it."""
+    """Return prepare.py's preset for the fleet's hardware; empty if the first run reports it."""
     if spec.kind == "local" and not spec.clusters[0].device:
         return "cpu-small"
     return "cuda" if spec.screen_hardware else ""

@@ -11,7 +11,7 @@ from cockpit.session.metric_settings import metric_of
 
 
 def rescored_runs(plan: Plan, spec: FleetSpec) -> str:
-    """Return which runs have their score computed outside them; empty where none can: the scores are their own word."""
+    """Return which runs have their score computed outside them; empty if none can: the scores are their own word."""
     setting = plan.settings.research.rescore
     if setting == "off" or spec.simulated or plan.settings.research.command or not can_rescore(plan.repo):
         return ""

@@ -56,7 +56,7 @@ def _clusters(kinds: list[str], task: TaskReading, gpus_per_run: int) -> tuple[C
     canonical = {canonical_class(name): count for name, count in task.gpus.items()}
     clusters: list[ClusterSpec] = []
     for number, kind in enumerate(kinds, 1):
-        gpus = canonical.get(kind) or max(task.gpus.values(), default=0)  # all have the same where none is named
+        gpus = canonical.get(kind) or max(task.gpus.values(), default=0)  # all have the same if none is named
         shares = gpus // gpus_per_run if gpus_per_run else 1
         clusters += [
             ClusterSpec(name, kind, gpus=gpus_per_run if shares > 1 else 1)

@@ -77,7 +77,7 @@ def try_run(
 ) -> Trial:
     """Run the last commit for TRIAL_S at most. `heard` gets the seconds and the lines so far. An interrupt ends it.
 
-    `folder` is made for it and removed. Raises CockpitError or OSError where it cannot be started.
+    `folder` is made for it and removed. Raises CockpitError or OSError if it cannot be started.
     """
     source = folder / "source" / NAME
     try:

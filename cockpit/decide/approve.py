@@ -42,7 +42,7 @@ def approval(state: State, wave: Wave, author: str, rule: str, at: float) -> App
 
 
 def rule_for(state: State, wave: Wave, now: float) -> str:
-    """Return the rule that approves the wave: `baseline`, `filler` or `envelope`; empty where a person must decide."""
+    """Return the rule that approves the wave: `baseline`, `filler` or `envelope`; empty if a person must decide."""
     if wave.kind is WaveKind.BASELINE:
         return "baseline"
     if state.mode is Mode.MANUAL:
@@ -53,7 +53,7 @@ def rule_for(state: State, wave: Wave, now: float) -> str:
 
 
 def outside_envelope(state: State, wave: Wave, now: float) -> str:
-    """Return why the envelope does not cover the wave, in a sentence; empty where it does."""
+    """Return why the envelope does not cover the wave, in a sentence; empty if it does."""
     envelope = state.envelope
     trusted = wave.proposer in envelope.proposers
     if state.mode is not Mode.AUTOPILOT and not trusted:

@@ -198,7 +198,7 @@ def is_priced(state: State) -> bool:
 def pays_for_a_run(state: State, now: float) -> bool:
     """Return True if the budget pays for one more run anywhere, its launch included where the cluster is not up.
 
-    True where no cluster could run one at any price: the budget is not the reason then. The first run of a launch
+    True if no cluster could run one at any price: the budget is not the reason then. The first run of a launch
     under way is reserved.
     """
     left = left_usd(state, now)

@@ -73,7 +73,7 @@ def other_data(state: State, attempt: Attempt, before: Mapping[str, str], after:
 
 
 def restored_data(state: State, attempt: Attempt, restored: Collection[str]) -> str:
-    """Return the sentence on a run during which data were written and restored; empty where the baseline does so."""
+    """Return the sentence on a run during which data were written and restored; empty if the baseline does so."""
     found = [name for name in restored if name not in state.data_restored]
     if not found or attempt.experiment == state.baseline or not state.baseline:
         return ""

@@ -38,7 +38,7 @@ class DecisionContext(msgspec.Struct, frozen=True):
     """Undecided experiments that a second metric prefers to the incumbent."""
 
     def known_mean(self, state: State, experiment: str) -> float:
-        """Return its pooled difference to the incumbent over all its runs; 0 where there is none."""
+        """Return its pooled difference to the incumbent over all its runs; 0 if there is none."""
         found = difference(readings_of(state, experiment), self.incumbent, self.noise)
         return found[0] if found else 0.0
 
@@ -79,7 +79,7 @@ def gather(state: State, now: float) -> DecisionContext:
 
 
 def usual_class(state: State, incumbent: list[Reading]) -> str:
-    """Return the class of tests, which leaves the better class to validations; empty where it has too few clusters."""
+    """Return the class of tests, which leaves the better class to validations; empty if it has too few clusters."""
     up = Counter(cluster.hardware for cluster in state.clusters.values() if cluster.state in UP and not cluster.held)
     measured = {one.hardware for one in incumbent}
     most = max((h for h in sorted(up) if h in measured), key=lambda h: up[h], default="")

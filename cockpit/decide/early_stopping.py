@@ -86,7 +86,7 @@ def _due(state: State, attempt: Attempt) -> bool:
 
 
 def _bar(state: State, hardware: str) -> float | None:
-    """Return the incumbent's mean in the class; None where it was not measured there."""
+    """Return the incumbent's mean in the class; None if it was not measured there."""
     scores = [one.score for one in readings_of(state, state.incumbent) if one.hardware == hardware]
     return sum(scores) / len(scores) if scores else None
 

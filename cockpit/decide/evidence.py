@@ -25,7 +25,7 @@ RUNS_READ = 144
 
 
 def reading(state: State, attempt: Attempt) -> Reading | None:
-    """Return the attempt as a reading; None where it has no result, or its cluster is flagged."""
+    """Return the attempt as a reading; None if it has no result, or its cluster is flagged."""
     return None if attempt.cluster in state.flagged else _plain(state, attempt)
 
 

@@ -243,7 +243,7 @@ def _since(
 
 
 def _moved(state: State, context: DecisionContext, experiment: Experiment, runs: list[Reading]) -> str:
-    """Return why the gain may be drift; empty where it is not.
+    """Return why the gain may be drift; empty if it is not.
 
     It is drift if the incumbent too has scored better since the test began, and the gain is within the noise against
     those runs alone. A jump has no trend to subtract.

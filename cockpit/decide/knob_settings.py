@@ -23,7 +23,7 @@ KNOBS_LEFT = 2
 
 
 def knob_problem(state: State, name: str, wanted: KnobRange) -> str:
-    """Return why a knob cannot be set so, in one sentence; empty where it can."""
+    """Return why a knob cannot be set so, in one sentence; empty if it can."""
     constants = state.session.constants
     if state.incumbent in state.experiments:
         constants = constants | constants_of(state, state.incumbent)

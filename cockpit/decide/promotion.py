@@ -105,7 +105,7 @@ def _decided(
 
 
 def _candidate(state: State, context: DecisionContext, experiment: Experiment) -> Candidate | None:
-    """Compare an arm with the incumbent; None where no class has both."""
+    """Compare an arm with the incumbent; None if no class has both."""
     margin = margin_of(context, experiment)
     seen = compare(readings_of(state, experiment.id), context.incumbent, context.noise, margin=margin)
     if seen is None:

@@ -47,7 +47,7 @@ def baseline_of(state: State, attempt: Attempt) -> tuple[Rescore, Metrics] | Non
 
 
 def no_rescore(attempt: Attempt) -> str:
-    """Return why the attempt has no score from outside although one was tried; empty where it has, or none was due."""
+    """Return why the attempt has no score from outside although one was tried; empty if it has, or none was due."""
     return attempt.rescore.trouble if attempt.rescore else ""
 
 
@@ -80,7 +80,7 @@ def _repeats_itself(state: State, runs: list[Attempt]) -> bool:
 
 
 def scorer_trouble(state: State) -> str:
-    """Return why the scorer cannot be used in this session, in a clause; empty where it can, or has not been tried.
+    """Return why the scorer cannot be used in this session, in a clause; empty if it can, or has not been tried.
 
     The baseline is code that a person trusts. Where it cannot be scored, or fails a probe, the scorer is at fault.
     """

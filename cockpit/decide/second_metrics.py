@@ -94,7 +94,7 @@ def _not_printed(state: State, experiment: Experiment, name: str) -> str:
 
 
 def _standard_error(one: list[float], other: list[float]) -> float:
-    """Return the standard error of the difference of two means, by the pooled variance; 0 where none is known."""
+    """Return the standard error of the difference of two means, by the pooled variance; 0 if none is known."""
     degrees = len(one) + len(other) - 2
     if degrees < 1:
         return 0.0

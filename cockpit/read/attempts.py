@@ -8,7 +8,7 @@ TRAINED = 0.9995
 
 
 def current_attempt(state: State, name: str) -> Attempt | None:
-    """Return the attempt of that name, or the current one of an experiment; None where there is none.
+    """Return the attempt of that name, or the current one of an experiment; None if there is none.
 
     The current one is the newest that runs, else the newest that has started, else the newest.
     """

@@ -29,7 +29,7 @@ def effects_of(state: State, wave: str) -> FactorEffects:
 def _cell_of_base(state: State, wave: Wave) -> dict[str, Value]:
     """Return the base's levels where they are a cell of the grid. That cell has no arm: its code was measured before.
 
-    Empty where the base is outside the grid, or where the arms differ from it in more than their levels.
+    Empty if the base is outside the grid, or where the arms differ from it in more than their levels.
     """
     arms = [state.experiments[arm].change for arm in wave.arms]
     if wave.base not in state.experiments or any(arm.edits or set(arm.constants) != set(wave.factors) for arm in arms):
@@ -57,7 +57,7 @@ def is_clear(estimate: Estimate) -> bool:
 
 
 def against_incumbent(state: State, name: str) -> Estimate | None:
-    """Return an experiment against the incumbent; None where the two share no class, or are the same.
+    """Return an experiment against the incumbent; None if the two share no class, or are the same.
 
     The estimate of its verdict where that was against the incumbent; else its runs are compared as they are.
     """
@@ -73,7 +73,7 @@ def against_incumbent(state: State, name: str) -> Estimate | None:
 def adjusted_words(state: State, name: str) -> str:
     """Return how the difference to the incumbent departs from that of the two scores.
 
-    `scores differ by −0.0024; Δ is adjusted for clusters and selection`; empty where both agree.
+    `scores differ by −0.0024; Δ is adjusted for clusters and selection`; empty if both agree.
     """
     estimate, mine, its = against_incumbent(state, name), score_of(state, name), score_of(state, state.incumbent)
     if estimate is None or mine is None or its is None:

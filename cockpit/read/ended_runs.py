@@ -11,7 +11,7 @@ class Ended(msgspec.Struct):
     _seen: int = 0
 
     def fresh(self, state: State) -> list[str] | None:
-        """Return the attempts that ended since the last call, oldest first; None where the reader must read `every` one
+        """Return the attempts that ended since the last call, oldest first; None if the reader must read `every` one
         again."""
         ended = sum(state.outcome_counts.values())
         fresh, self._seen = ended - self._seen, ended

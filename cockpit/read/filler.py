@@ -15,7 +15,7 @@ def filler_running(state: State) -> list[str]:
 
 
 def meanwhile_words(state: State) -> str:
-    """Return which arms run without an approval while proposals wait; empty where none do."""
+    """Return which arms run without an approval while proposals wait; empty if none do."""
     running = filler_running(state) if state.proposals and state.envelope.filler else []
     if not running:
         return ""

@@ -31,7 +31,7 @@ def forecasts_of(state: State, arms: Iterable[str]) -> dict[str, ArmForecast]:
 
     An arm that changes constants is judged by what ran nearest to it. One that edits code is judged by how many of the
     session's edits crashed: constants do not show what an edit does. Empty before the first result; arms are
-    left out where nothing is known to vary.
+    left out if nothing is known to vary.
     """
     measured = _measured(state)
     if not measured:
@@ -61,7 +61,7 @@ def forecasts_of(state: State, arms: Iterable[str]) -> dict[str, ArmForecast]:
 
 
 def forecast_words(found: Mapping[str, ArmForecast]) -> str:
-    """Return the forecast of waiting arms, in a sentence; empty where there is none."""
+    """Return the forecast of waiting arms, in a sentence; empty if there is none."""
     if not found:
         return ""
     worst = max(found, key=lambda name: found[name].crash.mean)
@@ -94,6 +94,6 @@ def _measured(state: State) -> list[Experiment]:
 
 
 def _peak_vram_mb(state: State, experiment: Experiment) -> float:
-    """Return the peak memory of its first run; 0 where it printed none."""
+    """Return the peak memory of its first run; 0 if it printed none."""
     first = next((state.attempts[name] for name in experiment.attempts[:1]), None)
     return first.metrics.peak_vram_mb if first is not None and first.metrics is not None else 0.0

@@ -43,7 +43,7 @@ class KeptChange(msgspec.Struct, frozen=True):
     origin: str
     """How its score came to be, as `origin_of` words it."""
     ablation: str
-    """The result of leaving the change out of the incumbent again, in a clause; empty where no ablation is due."""
+    """The result of leaving the change out of the incumbent again, in a clause; empty if no ablation is due."""
 
 
 class Pace(msgspec.Struct, frozen=True):

@@ -21,9 +21,9 @@ class KnobRow(NamedTuple):
     value: Value
     """The incumbent's."""
     varied: str
-    """The values that search draws from, in words; empty where it leaves the knob alone."""
+    """The values that search draws from, in words; empty if it leaves the knob alone."""
     reason: str
-    """Why search leaves it alone; empty where it varies it."""
+    """Why search leaves it alone; empty if it varies it."""
     set_by: str
 
 

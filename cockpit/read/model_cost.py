@@ -18,7 +18,7 @@ class ModelCost(msgspec.Struct, frozen=True):
     usd_per_hour: float | None
     """The present rate; None while it is unknown."""
     hours_left: float | None
-    """None where the session has no limit, or has ended."""
+    """None if the session has no limit, or has ended."""
 
     @property
     def to_come_usd(self) -> float | None:
@@ -29,7 +29,7 @@ class ModelCost(msgspec.Struct, frozen=True):
 
 
 def model_cost(state: State, now: float) -> ModelCost | None:
-    """Return the researcher's cost at `now`; None where no estimate was made."""
+    """Return the researcher's cost at `now`; None if no estimate was made."""
     estimate = state.model_estimate
     if estimate is None:
         return None

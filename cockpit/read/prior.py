@@ -57,7 +57,7 @@ def findings_of(state: State) -> list[PriorFinding]:
 def code_change(finding: PriorFinding, constants: Mapping[str, Value], old: CodeParts | None, new: CodeParts) -> str:
     """Return how the code under a finding differs from the code `new` with these constants, in a clause.
 
-    `old` is the code that it was found in; None where the repository no longer has it. Empty where nothing differs.
+    `old` is the code that it was found in; None if the repository no longer has it. Empty if nothing differs.
     """
     if in_baseline(constants, finding) and not finding.edited:
         return "the baseline has it already"

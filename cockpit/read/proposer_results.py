@@ -12,7 +12,7 @@ class ProposerResult(msgspec.Struct, frozen=True):
 
     name: str
     share: float
-    """Its part in the arms that proposers are asked for; 0 where it is not asked."""
+    """Its part in the arms that proposers are asked for; 0 if it is not asked."""
     arms: int
     """The arms of its waves, without filler."""
     api_usd: float
@@ -20,7 +20,7 @@ class ProposerResult(msgspec.Struct, frozen=True):
     unmetered: int
     """Its turns without a report of their cost."""
     wall: str
-    """The wall around its process, `unconfined` without one; empty where the worker starts none."""
+    """The wall around its process, `unconfined` without one; empty if the worker starts none."""
     keeps: tuple[str, ...]
     """Its experiments that were kept, in order."""
 

@@ -6,7 +6,7 @@ from cockpit.core.state import State
 
 
 def rival_curve(state: State, hardware: str) -> list[Point]:
-    """Return the incumbent's loss curve from its last valid run in this class, else in any; empty where it has none."""
+    """Return the incumbent's loss curve from its last valid run in this class, else in any; empty if it has none."""
     incumbent = state.experiments.get(state.incumbent or state.baseline)
     if incumbent is None:
         return []

@@ -47,7 +47,7 @@ def comparison_class(state: State) -> str:
 
 
 def score_of(state: State, name: str, hardware: str = "") -> Score | None:
-    """Return the score of an experiment in a class; None where it has no result there.
+    """Return the score of an experiment in a class; None if it has no result there.
 
     Without a class: in the class that comparisons are made in; where it did not run there, in the class it ran most in.
     """
@@ -63,7 +63,7 @@ def score_of(state: State, name: str, hardware: str = "") -> Score | None:
 
 
 def difference_to_base(state: State, experiment: Experiment) -> Difference | None:
-    """Return the experiment's difference to its base; None where the two share no class.
+    """Return the experiment's difference to its base; None if the two share no class.
 
     An estimate counts only if it is against the base.
     """
@@ -76,7 +76,7 @@ def difference_to_base(state: State, experiment: Experiment) -> Difference | Non
 
 
 def run_difference(state: State, attempt: Attempt) -> Difference | None:
-    """Return one run's score less the mean of its experiment's base in the run's class; None where there is none."""
+    """Return one run's score less the mean of its experiment's base in the run's class; None if there is none."""
     if attempt.outcome is not Outcome.VALID or attempt.metrics is None:
         return None
     base = score_of(state, state.experiments[attempt.experiment].base, attempt.hardware)
@@ -112,7 +112,7 @@ def best_score(state: State) -> BestScore | None:
 
 
 def kept_estimate(state: State, name: str) -> Estimate | None:
-    """Return the estimate that an experiment was last kept on, else its newest one; None where it has none."""
+    """Return the estimate that an experiment was last kept on, else its newest one; None if it has none."""
     kept = (step.estimate for step in reversed(state.incumbencies) if step.experiment == name)
     return next(kept, None) or state.experiments[name].estimate
 

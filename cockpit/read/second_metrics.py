@@ -13,5 +13,5 @@ def second_means(state: State, experiment: str) -> dict[str, float]:
 
 
 def second_words(state: State, experiment: str) -> str:
-    """Return `peak_vram_mb 4800, test_acc 0.91`; empty where the session has no second metric, or none is printed."""
+    """Return `peak_vram_mb 4800, test_acc 0.91`; empty if the session has no second metric, or none is printed."""
     return ", ".join(f"{name} {value:.6g}" for name, value in second_means(state, experiment).items())

@@ -42,7 +42,7 @@ def wave_word(state: State, wave: Wave) -> str:
 def replaced_base(state: State, wave: Wave) -> str:
     """Return the base of a waiting wave that was the incumbent when the wave was made, and is not any more.
 
-    Empty where the base is still the incumbent, and where a person chose another base on purpose.
+    Empty if the base is still the incumbent, and where a person chose another base on purpose.
     """
     if wave.status is not WaveStatus.PROPOSED or not wave.base or wave.base == state.incumbent:
         return ""

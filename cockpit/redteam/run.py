@@ -77,7 +77,7 @@ class Result(msgspec.Struct, frozen=True):
 
     variant: Variant
     caught_by: str
-    """The wall that caught it; empty where none did."""
+    """The wall that caught it; empty if none did."""
     why: str
     kept_out: bool
     """True if the variant gains nothing: it was caught, its printed score is not better, or it was not tried."""

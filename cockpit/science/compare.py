@@ -44,7 +44,7 @@ class Comparison(msgspec.Struct, frozen=True):
 def compare(
     experiment: Sequence[Reading], base: Sequence[Reading], noise: Noise, level: float = LEVEL, margin: float = 0.0
 ) -> Comparison | None:
-    """Estimate the difference of two experiments from their runs; None where no class ran both.
+    """Estimate the difference of two experiments from their runs; None if no class ran both.
 
     Each run is corrected for its cluster's offset and for a clear drift; a run far from its experiment's others is
     clipped. The uncertainty of a cluster's offset counts as variance, and cancels where both ran on the same cluster.
@@ -200,7 +200,7 @@ def _difference(ours: list[Reading], base: _BaseSide, noise: Noise) -> _Part:
 
 
 def _paired(ours: list[Reading], theirs: list[Reading], base: _BaseSide, noise: Noise) -> _Part | None:
-    """Return the difference within one class with the runs of one seed as pairs; None where they carry no information.
+    """Return the difference within one class with the runs of one seed as pairs; None if they carry no information.
 
     The weights follow the correlation. The variance does not: it is that of the weighted pairs themselves, moderated by
     the correlation's and at least that of a pair of the base's runs, so that a wrong correlation costs power only.

@@ -43,7 +43,7 @@ def full_grid(factors: Mapping[str, Sequence[Value]]) -> Design:
 
 
 def choose_design(factors: Mapping[str, Sequence[Value]], arms_at_most: int) -> Design:
-    """Return the full grid where it fits into `arms_at_most` cells, else the best fraction that does.
+    """Return the full grid if it fits into `arms_at_most` cells, else the best fraction that does.
 
     Raises ValueError where even the main effects need more arms.
     """
@@ -69,7 +69,7 @@ def _check(factors: Mapping[str, Sequence[Value]]) -> None:
 
 
 def _regular(factors: Mapping[str, Sequence[Value]], arms_at_most: int) -> Design | None:
-    """Return a regular two-level fraction of the largest power of two of arms; None where a factor has no column left.
+    """Return a regular two-level fraction of the largest power of two of arms; None if a factor has no column left.
 
     Each factor beyond the basic ones is the product of some basic factors. Products of an odd number of them give words
     of even length, hence resolution IV where enough of them exist; the better of both choices is taken.

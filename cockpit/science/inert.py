@@ -76,7 +76,7 @@ def inert_knobs(
 
 
 def _parts(dimension: Dimension, values: Sequence[Value | None]) -> "NDArray[Any] | None":
-    """Return the columns of a knob, shape (runs, parts); None where it was not varied, or some code lacks it."""
+    """Return the columns of a knob, shape (runs, parts); None if it was not varied, or some code lacks it."""
     import numpy as np
 
     known = [value for value in values if value is not None]

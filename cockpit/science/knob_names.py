@@ -32,7 +32,7 @@ def last_part(name: str) -> str:
 
 
 def exclusion(name: str, comment: str = "") -> str:
-    """Return why search may not vary a knob; empty where it may."""
+    """Return why search may not vary a knob; empty if it may."""
     last = last_part(name)
     for reason, pattern in _REASONS:
         if re.fullmatch(pattern, last, re.VERBOSE):

@@ -63,7 +63,7 @@ class Reading(msgspec.Struct, frozen=True):
     tokens_M: float = 0.0
     """Millions of tokens trained on; 0 where unknown."""
     seed: int | None = None
-    """None where the code takes no seed."""
+    """None if the code takes no seed."""
 
 
 class Offset(msgspec.Struct, frozen=True):
@@ -81,7 +81,7 @@ class Noise(msgspec.Struct, frozen=True):
     between_sd: float
     """SD of the clusters of one class."""
     df: float
-    """Degrees of freedom of `within_sd`: the data's, or the prior's where there is no data."""
+    """Degrees of freedom of `within_sd`: the data's, or the prior's if there is no data."""
     readings: int
     measured: bool
     """True if this session's own repeats determine the noise."""
@@ -114,7 +114,7 @@ class Noise(msgspec.Struct, frozen=True):
     origin_s: float = 0.0
     """The time to which scores are corrected for drift."""
     seed_correlation: float = 0.0
-    """The correlation of the noise of two experiments' runs with one seed; 0 where this session does not show it."""
+    """The correlation of the noise of two experiments' runs with one seed; 0 if this session does not show it."""
     seed_pairs: int = 0
     """Pairs of runs that it was estimated from."""
 
@@ -139,7 +139,7 @@ class Noise(msgspec.Struct, frozen=True):
 
     @property
     def slope_per_hour(self) -> Offset:
-        """The drift that scores are corrected for, shrunk to zero (James & Stein 1961); zero where none is clear."""
+        """The drift that scores are corrected for, shrunk to zero (James & Stein 1961); zero if none is clear."""
         if abs(self.drift.mean) <= DRIFT_SES * self.drift.se:
             return Offset(0.0, 0.0)
         share = 1 - (self.drift.se / self.drift.mean) ** 2
@@ -184,7 +184,7 @@ def require_finite(readings: Sequence[Reading]) -> None:
 def estimate_noise(readings: Sequence[Reading], magnitude: float = 1.0) -> Noise:
     """Estimate the noise from `readings`: controls and replicates; single runs carry no information.
 
-    `magnitude` is a typical score; only the prior uses it, where there are no readings. Variance components by the EM
+    `magnitude` is a typical score; only the prior uses it, if there are no readings. Variance components by the EM
     of restricted likelihood for one random factor (Laird & Ware 1982, Biometrics 38), each variance with a scaled
     inverse chi-squared prior (as in Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3). Raises ValueError on NaN or infinity.
     """
@@ -305,7 +305,7 @@ class _Components(NamedTuple):
     within: float
     between: float
     unsplit: float
-    """The variance of runs if clusters are alike; 0 where they are apart beyond doubt."""
+    """The variance of runs if clusters are alike; 0 if they are apart beyond doubt."""
     effects: Any
     errors: Any
 

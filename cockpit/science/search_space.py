@@ -57,7 +57,7 @@ NO_RANGES: Mapping[str, KnobRange] = MappingProxyType({})
 
 
 def search_space(constants: Mapping[str, Value], ranges: Mapping[str, KnobRange] = NO_RANGES) -> dict[str, Dimension]:
-    """Return the dimensions of code with these constants, in their order; empty where none is known.
+    """Return the dimensions of code with these constants, in their order; empty if none is known.
 
     `ranges` are those of the session, which come before the ones that names tell.
     """

@@ -69,7 +69,7 @@ def fit_prior(means: Sequence[float], ses: Sequence[float]) -> Prior:
 def shrink(prior: Prior, mean: float, se: float, level: float = 0.9) -> Shrunk:
     """Return the posterior of one true difference, given its measured `mean` and `se`.
 
-    Raises ValueError where the mean is not finite or the standard error is not positive.
+    Raises ValueError if the mean is not finite or the standard error is not positive.
     """
     import numpy as np
     from scipy.special import ndtr

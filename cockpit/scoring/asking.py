@@ -88,7 +88,7 @@ class Server:
         return logits
 
     def used_s(self) -> float:
-        """Return the processor seconds of the process and its descendants; 0 where there is no /proc."""
+        """Return the processor seconds of the process and its descendants; 0 if there is no /proc."""
         ticks: dict[int, int] = {}
         children: dict[int, list[int]] = {}
         for name in os.listdir("/proc") if os.path.isdir("/proc") else ():

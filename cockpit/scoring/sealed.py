@@ -62,7 +62,7 @@ def fetch(repo: Path, within_s: float) -> Iterator[tuple[int, str]]:
 
 
 def _constant(repo: Path, name: str) -> object:
-    """Return a constant of prepare.py, read without importing it; None where it is computed."""
+    """Return a constant of prepare.py, read without importing it; None if it is computed."""
     try:
         body = ast.parse((repo / "prepare.py").read_text(encoding="utf-8")).body
         for node in body:

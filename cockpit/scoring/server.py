@@ -91,7 +91,7 @@ def define(script: ast.Module) -> types.ModuleType:
 
 
 def serve(model: Any, requests: BinaryIO, answers: BinaryIO) -> bool:
-    """Answer one request. Returns False where there is none left."""
+    """Answer one request. Returns False if there is none left."""
     import torch
 
     head = requests.read(8)

@@ -30,7 +30,7 @@ class NoAnswer(CockpitError):
 
 
 class SessionClient:
-    """Sends intents under one author's name. Raises SteeringError where this user may only watch the session, and
+    """Sends intents under one author's name. Raises SteeringError if this user may only watch the session, and
     where its inbox cannot be used now."""
 
     def __init__(self, folder: SessionFolder, author: str) -> None:

@@ -97,7 +97,7 @@ def session_time(boot: str, origin: float, wall: float) -> float:
 
 
 def boot_id() -> str:
-    """Return the identifier of this boot of the system; empty where it has none."""
+    """Return the identifier of this boot of the system; empty if it has none."""
     try:
         return BOOT_ID.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):

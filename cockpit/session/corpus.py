@@ -58,7 +58,7 @@ def takes_corpus(repo: Path) -> bool:
 
 
 def prepared_corpus(name: str) -> PreparedCorpus | None:
-    """Return the corpus `name` if it is ready to train on; None where it is missing, empty or torn."""
+    """Return the corpus `name` if it is ready to train on; None if it is missing, empty or torn."""
     folder = data_folder() / name
     try:
         manifest = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
@@ -81,7 +81,7 @@ def has_sealed_shard(name: str) -> bool:
 
 
 def mismatch(label: str) -> str:
-    """Return one sentence on why a run here would not train on the corpus of that label; empty where it would."""
+    """Return one sentence on why a run here would not train on the corpus of that label; empty if it would."""
     name = label.partition(" ")[0]
     found = prepared_corpus(name)
     if found is not None and found.label == label:

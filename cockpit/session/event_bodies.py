@@ -9,7 +9,7 @@ def joined(bodies: Sequence[bytes]) -> bytes:
 
 
 def split(text: bytes) -> list[bytes]:
-    """Return the bodies of a joined text. Raises ValueError where the lengths do not add up."""
+    """Return the bodies of a joined text. Raises ValueError if the lengths do not add up."""
     bodies, at = [], 0
     while at < len(text):
         size = int.from_bytes(text[at : at + 4], "little")

@@ -85,7 +85,7 @@ class StreamWriter:
         os.ftruncate(self._fd, end.offset)
 
     def append(self, bodies: Sequence[bytes]) -> None:
-        """Append events; several frames where there are many."""
+        """Append events; several frames if there are many."""
         for first in range(0, len(bodies), EVENTS_A_FRAME):
             self._append_frame(bodies[first : first + EVENTS_A_FRAME])
 
@@ -152,7 +152,7 @@ class StreamWriter:
 
 
 class StreamReader:
-    """Reads the stream from a place on. Raises OSError where the file cannot be opened, LedgerError for a newer one."""
+    """Reads the stream from a place on. Raises OSError if the file cannot be opened, LedgerError for a newer one."""
 
     def __init__(self, path: Path, place: Place = START) -> None:
         self.path = path

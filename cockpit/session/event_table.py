@@ -42,7 +42,7 @@ class EventTable:
 
     @classmethod
     def create(cls, path: Path) -> None:
-        """Create the file. Raises FileExistsError where there is one."""
+        """Create the file. Raises FileExistsError if there is one."""
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, LEDGER_MODE))
         with translated_errors(path):
             db = connect(path, "rwc", BUSY_TIMEOUT_S)
@@ -116,7 +116,7 @@ class EventTable:
                 yield body
 
     def chain_at(self, seq: int) -> bytes:
-        """Return the chain after an event. Raises LedgerDamaged where there is no such event."""
+        """Return the chain after an event. Raises LedgerDamaged if there is no such event."""
         if seq == 0:
             return GENESIS
         if seq <= self._packed:
@@ -195,7 +195,7 @@ def damaged(path: Path, seq: int) -> LedgerDamaged:
 
 
 def _repair_hint(path: Path) -> str:
-    """Return the command that makes a lost ledger again; empty where nothing of it is left."""
+    """Return the command that makes a lost ledger again; empty if nothing of it is left."""
     if not os.access(path.with_name("events.log"), os.R_OK):
         return ""
     return f"`cockpit repair {path.parent.name}` writes it again from events.log"

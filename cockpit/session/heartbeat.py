@@ -82,7 +82,7 @@ def write_heartbeat(folder: SessionFolder, note: str = "", stopped: bool = False
 
 
 def read_heartbeat(folder: SessionFolder) -> Heartbeat | None:
-    """Return the last heartbeat; None where there is none that can be read."""
+    """Return the last heartbeat; None if there is none that can be read."""
     for _ in range(2):  # the second time in case it was being written
         try:
             found = msgspec.json.decode(read_plain(folder.heartbeat, 2 * HEARTBEAT_BYTES), type=Heartbeat)
@@ -114,7 +114,7 @@ def is_of_live_process(beat: Heartbeat) -> bool:
 
 
 def _began(pid: int) -> str:
-    """Return the start time of a process, in clock ticks since boot; empty where it has ended or the system does not
+    """Return the start time of a process, in clock ticks since boot; empty if it has ended or the system does not
     tell."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")

@@ -59,7 +59,7 @@ class Inbox:
         taken."""
 
     def open(self) -> None:
-        """Open the file, and create it where there is none. Raises LedgerError where this user may not."""
+        """Open the file, and create it if there is none. Raises LedgerError if this user may not."""
         self._connected()
 
     def put(self, author: str, body: bytes) -> int:
@@ -120,7 +120,7 @@ class Inbox:
         return aside
 
     def continue_after(self, last_taken: int) -> bool:
-        """Give new intents numbers after the last one taken. Returns True where this inbox never came so far.
+        """Give new intents numbers after the last one taken. Returns True if this inbox never came so far.
 
         Such an inbox has replaced a lost one. Its earlier intents may have been taken, so they are not taken again.
         """
@@ -166,7 +166,7 @@ class Inbox:
                 _write_last_number(db, taken + READ_AT_MOST)
 
     def _make_or_check(self) -> None:
-        """Make the inbox where there is none. Raises OSError, and LedgerDamaged where something else is in its place.
+        """Make the inbox if there is none. Raises OSError, and LedgerDamaged if something else is in its place.
 
         The file is not opened and closed as a test: closing it releases every lock of this process on it (POSIX locks).
         """

@@ -103,7 +103,7 @@ class Ledger:
         os.fdatasync(self._wal_fd)
 
     def since(self, seq: int, most: int = 1_000_000) -> list[AnyEvent]:
-        """Return the events after number `seq`, in order. Raises LedgerDamaged where one does not fit the chain."""
+        """Return the events after number `seq`, in order. Raises LedgerDamaged if one does not fit the chain."""
         with translated_errors(self.path):
             return [decode_event(body) for body in self._table.bodies(seq, most)]
 
@@ -287,7 +287,7 @@ class Ledger:
         """Compare the stream with the ledger from a place on.
 
         Returns the end of the stream's whole frames, None where not even the first is whole; and the events that only
-        the stream has. Raises LedgerDamaged where the two hold different events.
+        the stream has. Raises LedgerDamaged if the two hold different events.
         """
         lost: list[bytes] = []
         try:

@@ -27,7 +27,7 @@ class WorkerLock:
 
     @classmethod
     def take(cls, folder: SessionFolder) -> "WorkerLock":
-        """Take the lock. Raises WorkerError where another worker holds it."""
+        """Take the lock. Raises WorkerError if another worker holds it."""
         descriptor = os.open(folder.lock, os.O_CREAT | os.O_RDWR, LOCK_MODE)
         os.fchmod(descriptor, LOCK_MODE)  # an older cockpit let the group read it, and so lock it
         file = os.fdopen(descriptor, "r+b")

@@ -132,7 +132,7 @@ class SessionFolder:
 
 
 def name_problem(name: str) -> str:
-    """Return one sentence on why `name` cannot name a session; empty where it can."""
+    """Return one sentence on why `name` cannot name a session; empty if it can."""
     if _NAME.fullmatch(name):
         return ""
     return (

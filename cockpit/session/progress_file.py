@@ -53,7 +53,7 @@ class ProgressFile:
 
 
 def read_progress(path: Path) -> list[Progressed]:
-    """Return the newest progress of each running attempt; empty where the file cannot be used."""
+    """Return the newest progress of each running attempt; empty if the file cannot be used."""
     for _ in range(_TRIES):
         try:
             data = read_plain(path, PROGRESS_BYTES_AT_MOST)

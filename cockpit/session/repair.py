@@ -31,7 +31,7 @@ class Events(msgspec.Struct, frozen=True):
     stored: int
     """Events that the file holds, damaged ones included, as far as that is known."""
     problem: str
-    """One sentence; empty where every event fits."""
+    """One sentence; empty if every event fits."""
 
 
 class Unreadable(msgspec.Struct, frozen=True):
@@ -42,7 +42,7 @@ class Unreadable(msgspec.Struct, frozen=True):
     problem: str
     """One sentence."""
     may_be_newer: bool
-    """True where a newer cockpit may have written it."""
+    """True if a newer cockpit may have written it."""
 
 
 class DamageReport(msgspec.Struct, frozen=True):
@@ -55,11 +55,11 @@ class DamageReport(msgspec.Struct, frozen=True):
     problems: list[str]
     """One sentence for each damaged file."""
     kept_in: str = ""
-    """The folder with the damaged files as they were; empty where none was replaced."""
+    """The folder with the damaged files as they were; empty if none was replaced."""
 
 
 def verify(folder: SessionFolder) -> DamageReport:
-    """Check every file that this user may read. Raises LedgerError where none of them can be."""
+    """Check every file that this user may read. Raises LedgerError if none of them can be."""
     try:
         runs = is_locked(folder)
     except PermissionError:

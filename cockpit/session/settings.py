@@ -37,7 +37,7 @@ class NewSession(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     agent: str | tuple[str, ...] = ""
     """An agent that the worker starts: `claude-code`, `codex`, `gemini`, `opencode`, or a command that speaks ACP."""
     proposer: str = ""
-    """Empty for `claude` where there is a key, otherwise `grid`."""
+    """Empty for `claude` if there is a key, otherwise `grid`."""
     corpus: str = ""
     """`climbmix` or `stdlib`; empty for the prepared one, `stdlib` on a machine without a GPU."""
     budget_usd: Amount = 0.0
@@ -169,7 +169,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_settings(repo: Path) -> Settings:
-    """Read the settings of a repository; the defaults where it has no cockpit.toml. Raises SettingsError."""
+    """Read the settings of a repository; the defaults if it has no cockpit.toml. Raises SettingsError."""
     path = repo / SETTINGS_FILE
     try:
         with path.open(encoding="utf-8") as file:

@@ -54,7 +54,7 @@ def write_snapshot(path: Path, state: State, place: Place, level: int) -> None:
 
 
 def read_snapshot(path: Path) -> Snapshot | None:
-    """Return the snapshot; None where there is none in the present format. Raises ValueError where it is damaged."""
+    """Return the snapshot; None if there is none in the present format. Raises ValueError if it is damaged."""
     try:
         data = read_plain(path, SNAPSHOT_BYTES_AT_MOST)
     except FileNotFoundError:

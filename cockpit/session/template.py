@@ -35,7 +35,7 @@ def is_empty(folder: Path) -> bool:
 
 
 def lay_template(name: str, folder: Path) -> None:
-    """Copy the template's files into the folder and commit them to its git repository, which is made where needed.
+    """Copy the template's files into the folder and commit them to its git repository, which is made if needed.
 
     Raises TemplateError.
     """

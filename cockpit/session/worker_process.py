@@ -107,7 +107,7 @@ def terminate(folder: SessionFolder, wait_s: float = 15.0) -> bool:
 
 
 def _worker_of(folder: SessionFolder, likely: int) -> int:
-    """Return the process of the session's worker; 0 where none is found. `likely` is the number in the heartbeat, which
+    """Return the process of the session's worker; 0 if none is found. `likely` is the number in the heartbeat, which
     any program of its owner may have written."""
     import psutil  # it would delay each command, and few end a worker
 

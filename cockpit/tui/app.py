@@ -156,7 +156,7 @@ class CockpitApp(EffectRunner):
         self.do(action)
 
     def _attend(self) -> None:
-        """Put what needs a person into the title. Give each new need one notice, and ring the bell where wanted."""
+        """Put what needs a person into the title. Give each new need one notice, and ring the bell if wanted."""
         needs = self.main.header.needs
         title = f"cockpit {self.feed.folder.name}" + (f": {', '.join(need.short for need in needs)}" if needs else "")
         if title != self._titled:

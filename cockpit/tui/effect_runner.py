@@ -99,7 +99,7 @@ class EffectRunner(TerminalApp):
     # Acting
 
     def do(self, action: Action, words: str = "") -> bool:
-        """Carry an action out at the person's place. Returns False where it cannot be done."""
+        """Carry an action out at the person's place. Returns False if it cannot be done."""
         page = top_page(self)
         here = page.here() if page is not None and page is self.screen else None
         if here is None:
@@ -119,7 +119,7 @@ class EffectRunner(TerminalApp):
         return all(self._carry_out(effect) for effect in effects)
 
     def _carry_out(self, effect: Effect) -> bool:
-        """Carry one effect out. Returns False where it failed; the reason is on the screen."""
+        """Carry one effect out. Returns False if it failed; the reason is on the screen."""
         match effect:
             case Send():
                 return self._send(effect) > 0
@@ -190,7 +190,7 @@ class EffectRunner(TerminalApp):
         return True
 
     def _send(self, effect: Send) -> int:
-        """Send an intent. Returns its number; 0 where it could not be sent."""
+        """Send an intent. Returns its number; 0 if it could not be sent."""
         try:
             number = self.session.send(effect.intent, effect.done)
         except CockpitError as error:

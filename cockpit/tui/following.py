@@ -19,7 +19,7 @@ class Answer(msgspec.Struct, frozen=True):
     done: str
     """A sentence on what was done; may be empty."""
     refusal: str
-    """The worker's reason; empty where it carried the intent out."""
+    """The worker's reason; empty if it carried the intent out."""
 
 
 class FollowedSession:
@@ -106,7 +106,7 @@ class FollowedSession:
         return ReplayPosition(feed.began, feed.ended, feed.now(), feed.speed)
 
     def replay_words(self) -> str:
-        """Return the speed and the moment of a replay; empty where this is none."""
+        """Return the speed and the moment of a replay; empty if this is none."""
         feed = self.feed
         if not isinstance(feed, ReplayFeed):
             return ""

@@ -31,7 +31,7 @@ class Row:
         return self.width - self.at
 
     def put(self, text: str, ink: Ink = "text", width: int = 0, right: bool = False) -> "Row":
-        """Add text, in a column of `width` cells where given, aligned right where asked."""
+        """Add text, in a column of `width` cells if given, aligned right if asked."""
         room = min(width or self.left, self.left)
         if room <= 0:
             return self

@@ -44,7 +44,7 @@ class Palette(msgspec.Struct, frozen=True, dict=True):
     classes: tuple[str, ...]
     """The foregrounds of the hardware classes, in the fleet's order."""
     added: str = ""
-    """The grounds of added and removed lines; empty where the terminal has no shade for them."""
+    """The grounds of added and removed lines; empty if the terminal has no shade for them."""
     removed: str = ""
     ansi: bool = False
     dark: bool = True

@@ -35,12 +35,12 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 def code_of(texts: Mapping[str, str]) -> Code:
-    """Return the code of these texts. Raises VariantError where one cannot be parsed."""
+    """Return the code of these texts. Raises VariantError if one cannot be parsed."""
     return _code(texts, constants_in(texts), Code({}, {}, {}, {}), texts)
 
 
 def changed_code(base: Code, change: Change, rules: Rules) -> Code:
-    """Return `base` with a change: edits first, then constants. Raises VariantError where it does not fit, or where the
+    """Return `base` with a change: edits first, then constants. Raises VariantError if it does not fit, or where the
     guard refuses the result.
 
     The base has passed the guard. A change of constants alone is not parsed again.

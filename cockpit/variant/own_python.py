@@ -47,7 +47,7 @@ class OwnPython:
         self.version = version
 
     def tree_of(self, body: str) -> ast.Module | None:
-        """Return the tree of a text; None where this Python cannot be started. Raises SyntaxError for a refused one."""
+        """Return the tree of a text; None if this Python cannot be started. Raises SyntaxError for a refused one."""
         try:
             done = subprocess.run(
                 [str(self._python), "-I", "-c", _SCRIPT],
@@ -63,7 +63,7 @@ class OwnPython:
 
 
 def own_python(repo: Path) -> OwnPython | None:
-    """Return the Python of a repository's `.venv`; None where it has none, or one of Cockpit's own version."""
+    """Return the Python of a repository's `.venv`; None if it has none, or one of Cockpit's own version."""
     folder = repo / ".venv"
     try:
         settings = (folder / "pyvenv.cfg").read_text(encoding="utf-8", errors="replace")

@@ -35,7 +35,7 @@ class Review(msgspec.Struct, frozen=True):
     joined: tuple[str, ...]
     """The subjects of changes that could not be told apart from later ones, and that are in the last commit."""
     problem: str
-    """Why the branch was not moved, in a sentence; empty where it was."""
+    """Why the branch was not moved, in a sentence; empty if it was."""
 
 
 def write_review(
@@ -65,7 +65,7 @@ def write_review(
 
 
 def _commit(store: VariantStore, parent: str, step: KeptStep) -> str | None:
-    """Store a step on `parent`: the new commit, `parent` where it changes nothing there, None where it conflicts."""
+    """Store a step on `parent`: the new commit, `parent` where it changes nothing there, None if it conflicts."""
     if store.same_code(parent, step.before):
         return store.commit_code(parent, step.after, step.message, step.at)
     current, before, after = (store.texts(commit) for commit in (parent, step.before, step.after))
@@ -79,7 +79,7 @@ def _commit(store: VariantStore, parent: str, step: KeptStep) -> str | None:
 
 
 def _applied(path: str, current: str, before: str, after: str) -> str | None:
-    """Return `current` with the change from `before` to `after`; None where it does not apply.
+    """Return `current` with the change from `before` to `after`; None if it does not apply.
 
     Constants are set by name, and the three texts have the same values while they are merged: constants stand in
     neighbouring lines, where a merge of text sees conflicts.

@@ -67,7 +67,7 @@ class Variant(msgspec.Struct, frozen=True):
     train_hash: str
     """SHA-256 of the script, in hex."""
     prepare_hash: str
-    """SHA-256 of prepare.py, in hex; empty where the repository has none."""
+    """SHA-256 of prepare.py, in hex; empty if the repository has none."""
     fingerprint: str
     """Equal for two variants that differ only in comments, whitespace, docstrings or the spelling of a literal."""
     lines_added: int
@@ -252,14 +252,14 @@ class VariantStore:
     def source(self, commit: str, path: str = "") -> str:
         """Return the text of a file in a commit, by its path from the folder that runs start in; empty for the script.
 
-        Raises VariantError where it is missing or not UTF-8.
+        Raises VariantError if it is missing or not UTF-8.
         """
         texts = self._base(commit).texts
         known = path or self.script
         return texts[known] if known in texts else text_of(known, self._committed(commit, known))
 
     def diff(self, a_commit: str, b_commit: str) -> str:
-        """Return the unified diff of the editable files from `a_commit` to `b_commit`; empty where they are equal."""
+        """Return the unified diff of the editable files from `a_commit` to `b_commit`; empty if they are equal."""
         before, after = self._base(a_commit).texts, self._base(b_commit).texts
         lines = [
             line
@@ -451,7 +451,7 @@ class VariantStore:
         return code_of({path: text_of(path, self._committed(commit, path)) for path in self.files})
 
     def _committed(self, commit: str, path: str) -> bytes:
-        """Return the bytes of a file in a commit. Raises VariantError where there is none."""
+        """Return the bytes of a file in a commit. Raises VariantError if there is none."""
         entry = self._entry(commit, path)
         if entry is None or not is_file(entry):
             folder = self._at(path).parent

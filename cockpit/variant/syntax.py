@@ -80,7 +80,7 @@ def parse_with(python: OwnPython | None) -> None:
 
 @lru_cache(maxsize=_PARSED_KEPT)
 def parse(source: str, path: str = SCRIPT) -> Parsed:
-    """Parse `source`. Raises VariantError where the repository's Python would not compile it."""
+    """Parse `source`. Raises VariantError if the repository's Python would not compile it."""
     check_text(source, path)
     body = source.removeprefix(_BYTE_ORDER_MARK)
     try:

@@ -22,7 +22,7 @@ from cockpit.worker.parts import WorkerParts
 from cockpit.worker.proposers import agent_proposer, proposers
 
 IDLE_MINUTES = 30
-"""Minutes after which the cloud takes an idle cluster down, where it can. No worker is needed for that."""
+"""Minutes after which the cloud takes an idle cluster down, if it can. No worker is needed for that."""
 
 
 def build(folder: SessionFolder, stop: threading.Event, wake: threading.Event) -> Worker:

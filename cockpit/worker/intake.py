@@ -38,7 +38,7 @@ def measures_again(arm: Arm) -> bool:
 
 
 def _base_of(state: State, draft: Draft) -> str:
-    """Return the experiment that the draft builds on. Raises Refused where it does not exist."""
+    """Return the experiment that the draft builds on. Raises Refused if it does not exist."""
     base = draft.base or state.incumbent or state.baseline
     if base not in state.experiments:
         raise Refused(f"there is no experiment {base!r} to build on" if base else "there is no baseline yet")
@@ -57,7 +57,7 @@ def prepare(store: VariantStore, state: State, intent: AnyIntent, author: str, a
 
 
 def prepare_wave(store: VariantStore, state: State, draft: Draft, at: float) -> Prepared:
-    """Make a draft's wave and store its variants. Raises Refused where nothing of it can run."""
+    """Make a draft's wave and store its variants. Raises Refused if nothing of it can run."""
     base = _base_of(state, draft)
     wave_id = state.next_wave_id()
     experiments, problems = _build(store, state, draft, base, wave_id, state.next_experiment_id, at)
@@ -88,7 +88,7 @@ def prepare_wave(store: VariantStore, state: State, draft: Draft, at: float) -> 
 
 
 def _prepare_edit(store: VariantStore, state: State, wave: Wave, draft: Draft, edit: str, at: float) -> Prepared:
-    """Make a waiting proposal as a person changed it. Raises Refused where any arm of it cannot run."""
+    """Make a waiting proposal as a person changed it. Raises Refused if any arm of it cannot run."""
     base = _base_of(state, draft)
     unchanged = _unchanged_arms(state, wave, draft, base)
     tried = {f: x for f, x in state.by_fingerprint.items() if x not in wave.arms}
@@ -174,7 +174,7 @@ def _build(
 
 
 def _fixed(state: State, names: Iterable[str]) -> str:
-    """Return the refusal of a change of a seed or of a pinned constant; empty where none of the names is one."""
+    """Return the refusal of a change of a seed or of a pinned constant; empty if none of the names is one."""
     fixed = list(names)
     if seeds := ", ".join(name for name in fixed if is_seed_name(name)):
         return f"{seeds} cannot be varied: it is a seed, and a lucky seed is not a gain"

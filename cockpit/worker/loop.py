@@ -270,7 +270,7 @@ class Worker:
         self._has_more_intents = bool(found)
 
     def _inbox_set_aside(self, inbox: Inbox, damage: LedgerDamaged) -> str:
-        """Move a damaged inbox away. Returns a sentence about it; empty where that failed, and is tried again."""
+        """Move a damaged inbox away. Returns a sentence about it; empty if that failed, and is tried again."""
         try:
             aside = inbox.set_aside(self.state.intent)
         except LedgerError as error:

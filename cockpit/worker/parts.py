@@ -38,7 +38,7 @@ class WorkerParts(msgspec.Struct, frozen=True, kw_only=True):
     environment: dict[str, str] = {}
     """Environment variables of every run, beside those of its own."""
     corpus: str = ""
-    """The label of the corpus that runs on this machine train on; empty where none is here."""
+    """The label of the corpus that runs on this machine train on; empty if none is here."""
     inline: bool = False
     """Proposers answer in the worker's own thread: for a clock that jumps."""
     host: str = ""

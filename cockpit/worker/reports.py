@@ -70,7 +70,7 @@ class LogReader:
         self.path = path
         self.log = RunLog(metric)
         self.problem = ""
-        """The reason why its output cannot be used; empty where it can."""
+        """The reason why its output cannot be used; empty if it can."""
         self._offset = 0
         self._is_given_up = False
 
@@ -101,7 +101,7 @@ class LogReader:
 
 
 def _piece(path: Path, offset: int, most_bytes: int) -> bytes:
-    """Return the next bytes of a log; none where there is no log yet. Raises OSError.
+    """Return the next bytes of a log; none if there is no log yet. Raises OSError.
 
     The file is opened without waiting: a pipe in its place would wait for a writer.
     """

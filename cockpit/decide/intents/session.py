@@ -33,7 +33,7 @@ from cockpit.decide.outside_proposer import outside_proposer_note
 
 
 def _proposer_problem(state: State, intent: SetProposer) -> str:
-    """Explain in one sentence why the name cannot propose here; empty where it can.
+    """Explain in one sentence why the name cannot propose here; empty if it can.
 
     Cockpit's own proposers can, an author that the session knows, and an agent that is said to connect from outside.
     """

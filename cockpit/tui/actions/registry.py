@@ -44,7 +44,7 @@ class Here(msgspec.Struct, frozen=True):
     chart: str = ""
     """The view of the chart: `scores`, `curves` or `effects`."""
     not_logarithmic: str = ""
-    """The reason why the chart's values have no logarithmic axis; empty where they may."""
+    """The reason why the chart's values have no logarithmic axis; empty if they may."""
     query: str = ""
     """The query of the results that are shown."""
     log_name: str = ""
@@ -89,7 +89,7 @@ class Action(msgspec.Struct, frozen=True):
     needless: Question = always
     """The reason why it would change nothing here, or an empty string. It keeps its place in the footer."""
     label_here: Question = always
-    """Its label here where that is not `label`: `resume` for what is held."""
+    """Its label here if that is not `label`: `resume` for what is held."""
     footer: int = 0
     """Position in the footer, from 1; 0 for none."""
     group: str = "general"

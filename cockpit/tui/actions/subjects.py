@@ -40,7 +40,7 @@ def over(here: Here) -> str:
 
 
 def winds_down(here: Here) -> str:
-    """Return why nothing new starts in the session; empty where it can."""
+    """Return why nothing new starts in the session; empty if it can."""
     return over(here) or ("the session is ending: nothing new starts" if here.state.ending else "")
 
 
@@ -53,7 +53,7 @@ def no_experiment(here: Here) -> str:
 
 
 def not_run(here: Here) -> str:
-    """Return why the experiment of a page has no log and no curve; empty where it can have them."""
+    """Return why the experiment of a page has no log and no curve; empty if it can have them."""
     known = here.state.experiments.get(here.experiment)
     if known is None:
         return EXPERIMENT.missing

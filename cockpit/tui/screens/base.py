@@ -38,7 +38,7 @@ class ScreenContext(msgspec.Struct):
     session: FollowedSession
     registry: Registry
     do: Callable[[Action, str], bool]
-    """Carry an action out, with the words after its command. Returns False where it cannot be done."""
+    """Carry an action out, with the words after its command. Returns False if it cannot be done."""
     tell: Callable[[str], None]
     """Show a sentence about this place in the footer, for a while or until the person is elsewhere."""
     forget_elsewhere: Callable[[Here], None]
@@ -110,7 +110,7 @@ class CockpitScreen(LiveScreen):
         self.app.pop_screen()
 
     def find(self, text: str, forward: bool, fresh: bool) -> str:
-        """Go to the next match. Returns a sentence where there is none."""
+        """Go to the next match. Returns a sentence if there is none."""
         return ""
 
     async def take_key(self, event: events.Key) -> bool:

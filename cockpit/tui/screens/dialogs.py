@@ -64,7 +64,7 @@ class Box(Pane, can_focus=True):
         return text + (len(self.choices) + 3 if self.choices else 1)
 
     def at(self, y: int) -> int:
-        """Return the choice on a row; −1 where there is none."""
+        """Return the choice on a row; −1 if there is none."""
         number = y - self._first_choice
         return number if 0 <= number < len(self.choices) else -1
 

@@ -1,4 +1,4 @@
-"""The places of the main screen's panes by the terminal's size: five where there is room, else one at a time."""
+"""The places of the main screen's panes by the terminal's size: five if there is room, else one at a time."""
 
 from textual.geometry import Region
 
@@ -80,7 +80,7 @@ def _place(regions: dict[str, Region], pane: str, body: Region, input_line: bool
 
 
 def _grid_rows(width: int, rows: int, clusters: int) -> int:
-    """Return the rows of the clusters: cards for a few, cells where they fit with a log below, else a table."""
+    """Return the rows of the clusters: cards for a few, cells if they fit with a log below, else a table."""
     beside = cards.across(width, clusters)
     if beside:
         lines = -(-clusters // beside)

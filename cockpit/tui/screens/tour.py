@@ -97,7 +97,7 @@ def _talk_text(state: State) -> str:
 
 
 def card_region(screen: Region, pane: Region, height: int) -> Region:
-    """Return a card's place: beside its pane where there is room, else above or below it in the same column.
+    """Return a card's place: beside its pane if there is room, else above or below it in the same column.
 
     Where the pane has the whole screen, the card lies over its middle: its first rows and the end of a log stay seen.
     """

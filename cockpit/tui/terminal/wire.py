@@ -117,7 +117,7 @@ class Wire:
         return ";".join(colour.downgrade(self._colours).get_ansi_codes(foreground))
 
     def flush(self) -> str:
-        """Return the sequence that makes the terminal show the wanted cells; empty where it does already.
+        """Return the sequence that makes the terminal show the wanted cells; empty if it does already.
 
         The pieces of a row are sent look by look: a cursor move takes 5 bytes, a change of colour 19.
         """
@@ -177,7 +177,7 @@ class Wire:
         return pieces
 
     def _joined(self, look: Look, texts: list[str], inks: list[int], start: int, stop: int) -> Look | None:
-        """Return `look` where it can draw the cells of [start, stop), else None."""
+        """Return `look` if it can draw the cells of [start, stop), else None."""
         for x in range(start, stop):
             wanted = self._looks[inks[x]]
             if wanted != look and not (texts[x] == " " and _is_ground(wanted, look)):

@@ -32,7 +32,7 @@ class ResultView(msgspec.Struct, frozen=True):
     glyph: str
     ink: str
     score: str
-    """The value of its metric; where it has none, what became of it."""
+    """The value of its metric; if it has none, what became of it."""
     delta: str
     """The difference to its experiment's base."""
     is_better: bool

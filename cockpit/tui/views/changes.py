@@ -21,7 +21,7 @@ class Wording(msgspec.Struct, frozen=True):
         return "" if self.full in shown else "  ".join(short_names(self.shortened))
 
     def within(self, cells: int) -> str:
-        """Return the full words where they fit, else the short ones."""
+        """Return the full words if they fit, else the short ones."""
         return self.full if width_of(self.full) <= cells else self.short
 
 

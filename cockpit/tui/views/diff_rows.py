@@ -37,7 +37,7 @@ class DiffLine(msgspec.Struct, frozen=True):
     text: str
     """Without its sign; plain."""
     old: int = 0
-    """Its number on the old side; 0 where it is not there, or unknown."""
+    """Its number on the old side; 0 if it is not there, or unknown."""
     new: int = 0
     spans: tuple[Span, ...] = ()
 

@@ -39,7 +39,7 @@ def change_lines(state: State, experiment: Experiment) -> list[Line]:
 
 @lru_cache(128)
 def _diff_of(repo: str, session: str, files: tuple[str, ...], base_commit: str, commit: str) -> str:
-    """Empty where the repository or the commits cannot be read: a watcher may have the ledger alone."""
+    """Empty if the repository or the commits cannot be read: a watcher may have the ledger alone."""
     if not Path(repo).is_dir():
         return ""
     # Imported when a diff is first shown, so that the first paint does not wait for it.

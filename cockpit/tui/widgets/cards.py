@@ -30,7 +30,7 @@ def across(width: int, clusters: int) -> int:
 
 
 def rows_each(width: int, height: int, clusters: int) -> int:
-    """Return the rows of a card where all fit in `height`; 0 where they are shown as cells or as a table."""
+    """Return the rows of a card if all fit in `height`; 0 if they are shown as cells or as a table."""
     beside = across(width, clusters)
     if not beside:
         return 0

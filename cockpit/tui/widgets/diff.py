@@ -1,4 +1,4 @@
-"""A diff in the syntax's colours: its two sides beside each other where there is room, in one column elsewhere."""
+"""A diff in the syntax's colours: its two sides beside each other if there is room, in one column elsewhere."""
 
 from collections.abc import Sequence
 

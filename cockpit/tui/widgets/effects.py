@@ -77,7 +77,7 @@ def draw_effects(
 
 
 def effect_rows(view: EffectsView, width: int, palette: Palette) -> list[Strip]:
-    """Return a row for each main effect, then the interactions: as maps where they fit, else a row for each."""
+    """Return a row for each main effect, then the interactions: as maps if they fit, else a row for each."""
     label, axis = _widths(view, width)
     far = reach(view.rows)
     listed = list(view.main)

@@ -1,4 +1,4 @@
-"""The clusters: a cell each where there is room, else a row each; hundreds are tiles of a heat map."""
+"""The clusters: a cell each if there is room, else a row each; hundreds are tiles of a heat map."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ CELL_ROWS = 4
 CELL_WIDTH = 25
 """The width of the narrowest cell that is complete."""
 GUTTER = 2
-"""Blank cells between two cells of the grid, where there is room for them."""
+"""Blank cells between two cells of the grid, if there is room for them."""
 ROOMY_ROWS = 10
 """Rows of a cell from which it has the facts of the run and its curve."""
 ROOMY_MOST = 16
@@ -167,7 +167,7 @@ def cell_rows(view: ClusterView, width: int, palette: Palette, selected: bool, e
     """Draw a cell in four rows: name and state; progress; the change; the loss against the incumbent's, and the next
     run.
 
-    The experiment is in the first row where it fits beside the state, else in the third. A cell of ROOMY_ROWS or more
+    The experiment is in the first row if it fits beside the state, else in the third. A cell of ROOMY_ROWS or more
     has the facts of the run and its curve below.
     """
     ground = palette.selection if selected else None

@@ -12,7 +12,7 @@ MANY = 33
 TILE = 3
 """Cells of `▅▅` and the blank behind it."""
 GROUP = 8
-"""Tiles in a row are a multiple of this, where there is room, so that rows are easy to count."""
+"""Tiles in a row are a multiple of this, if there is room, so that rows are easy to count."""
 LABEL_MOST = 12
 RUNS = "▶"
 LEVELS = "▁▂▃▄▅▆▇█"

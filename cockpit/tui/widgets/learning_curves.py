@@ -57,7 +57,7 @@ class CurvesLook(msgspec.Struct):
 
 
 def curves_title(look: CurvesLook, short: bool = False) -> str:
-    """Return the part of the run that is shown, where that is not all of it, and the place of the crosshair."""
+    """Return the part of the run that is shown, if that is not all of it, and the place of the crosshair."""
     left, right = look.span()
     part = f"{100 * left:.0f}–{right:.0%}" if right - left < 1.0 else ""
     if short and part:
@@ -166,7 +166,7 @@ def _axis(left: float, right: float, across: int, width: int, palette: Palette) 
 def _table(
     state: State, curves: Sequence[LearningCurve], look: CurvesLook, width: int, height: int, palette: Palette
 ) -> list[Strip]:
-    """Return a row for each curve: its letter, its run, the loss at the crosshair, and its change where there is room.
+    """Return a row for each curve: its letter, its run, the loss at the crosshair, and its change if there is room.
 
     The incumbent's own row says so in the place of a difference.
     """

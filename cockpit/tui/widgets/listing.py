@@ -80,7 +80,7 @@ class Listing(Pane, can_focus=True):
         self.select_index(max(0, min(len(self.keys) - 1, index + steps)))
 
     def move(self, key: str) -> bool:
-        """Carry a movement out. Returns False where it means nothing here."""
+        """Carry a movement out. Returns False if it means nothing here."""
         page = max(1, self._lines - self.stride)
         steps = {
             "up": -self.stride,

@@ -248,7 +248,7 @@ class Log(Pane, can_focus=True):
         return target
 
     def find_words(self, text: str, forward: bool, fresh: bool) -> str:
-        """Go to the next line that contains `text`. Returns a sentence where there is none."""
+        """Go to the next line that contains `text`. Returns a sentence if there is none."""
         if self.find(text, forward, again=not fresh) or not text:
             return ""
         return f"no line {'after' if forward else 'before'} this one contains {text!r}"

@@ -47,7 +47,7 @@ class Pane(Widget):
         raise NotImplementedError
 
     def move(self, key: str) -> bool:
-        """Carry a movement out. Returns False where it means nothing here."""
+        """Carry a movement out. Returns False if it means nothing here."""
         return False
 
     @property

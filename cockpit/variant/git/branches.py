@@ -8,7 +8,7 @@ from cockpit.variant.git.repository import git_answer
 
 
 def branch_conflict(repository: git.Repo, branch: str, own_refs: str) -> str:
-    """Return why a new session cannot use the branch `cockpit/SESSION`, with the remedy; empty where it can.
+    """Return why a new session cannot use the branch `cockpit/SESSION`, with the remedy; empty if it can.
 
     A branch of that name is an earlier session's where `own_refs` exist.
     """

@@ -32,7 +32,7 @@ class Objects:
         self._loose = LooseObjectDB(str(Path(repository.common_dir) / "objects"))
 
     def read(self, object_id: str, kind: str) -> bytes:
-        """Return the bytes of a `blob`, `tree` or `commit`. Raises VariantError where none of that kind exists."""
+        """Return the bytes of a `blob`, `tree` or `commit`. Raises VariantError if none of that kind exists."""
         known = self._known.get(object_id)
         if known is not None and known[0] == kind:
             self._known.move_to_end(object_id)
@@ -88,7 +88,7 @@ class Objects:
         self._repository.close()
 
     def store(self, kind: str, data: bytes) -> str:
-        """Store an object and return its name. Raises VariantError where it cannot be written."""
+        """Store an object and return its name. Raises VariantError if it cannot be written."""
         try:
             stored = self._loose.store(IStream(kind.encode(), len(data), BytesIO(data)))
         except OSError as error:

@@ -20,7 +20,7 @@ _FIRST_COMMIT = "`git add` on its code, then `git commit`"
 def open_repository(folder: Path) -> git.Repo:
     """Open the repository that holds `folder`: a clone, a linked work tree or a submodule.
 
-    Raises VariantError where there is no repository, for a bare one, one of another user, one without a commit, and for
+    Raises VariantError if there is no repository, for a bare one, one of another user, one without a commit, and for
     formats that cannot be read here (SHA-256 names, refs in a reftable).
     """
     try:
@@ -77,7 +77,7 @@ def is_partial_clone(repository: git.Repo) -> bool:
 
 
 def head_commit(repository: git.Repo) -> str:
-    """Return the full name of the person's current commit. Raises VariantError where there is no commit yet."""
+    """Return the full name of the person's current commit. Raises VariantError if there is no commit yet."""
     try:
         return git.SymbolicReference.dereference_recursive(repository, "HEAD")
     except ValueError:

@@ -15,9 +15,9 @@ class Submodules:
         self._open: dict[PurePosixPath, Objects] = {}
 
     def read(self, path: PurePosixPath, commit: str) -> tuple[Objects, bytes] | None:
-        """Return the objects of the submodule at `path`, and its top tree in `commit`; None where it is absent.
+        """Return the objects of the submodule at `path`, and its top tree in `commit`; None if it is absent.
 
-        Raises VariantError where its repository does not have the commit.
+        Raises VariantError if its repository does not have the commit.
         """
         if path not in self._open:
             folder = self._top / path

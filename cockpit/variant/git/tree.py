@@ -90,7 +90,7 @@ def replace_entries(tree: bytes, entries: Mapping[bytes, Entry], ids: Mapping[by
 
 
 def entry_at(tree: bytes, path: PurePosixPath, objects: ObjectReader) -> Entry | None:
-    """Return the entry of a path below `tree`; None where there is none."""
+    """Return the entry of a path below `tree`; None if there is none."""
     found: Entry | None = None
     for part in map(os.fsencode, path.parts):
         if found is not None:

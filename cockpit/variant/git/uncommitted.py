@@ -8,7 +8,7 @@ from cockpit.variant.git.tree import Entry, is_file
 
 
 def changed_on_disk(path: Path, entry: Entry | None, blob: Callable[[str], bytes], optional: bool) -> bytes | None:
-    """Return the bytes of a file that differs on disk from its entry in the commit; None where it does not.
+    """Return the bytes of a file that differs on disk from its entry in the commit; None if it does not.
 
     `blob` reads an object of git. Raises VariantError for a file that is missing, unless it is `optional`, for one that
     the commit lacks, and for a link or a folder.

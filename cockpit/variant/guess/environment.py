@@ -16,11 +16,11 @@ class Environment(NamedTuple):
     file: str
     """The file that defines it."""
     tool: str = ""
-    """The program that starts Python in it; empty where its Python is there."""
+    """The program that starts Python in it; empty if its Python is there."""
     runner: tuple[str, ...] = ()
     """The words before `python`."""
     python: str = ""
-    """The path of its Python in the repository; empty where the tool knows it."""
+    """The path of its Python in the repository; empty if the tool knows it."""
     setup: str = ""
     """The command that makes it."""
 

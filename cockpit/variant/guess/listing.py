@@ -24,12 +24,12 @@ class Candidate(NamedTuple):
 
 
 class Guessed(NamedTuple):
-    """A setting that was guessed; its value is empty where nothing was found."""
+    """A setting that was guessed; its value is empty if nothing was found."""
 
     value: str = ""
     evidence: str = ""
     candidates: tuple[Candidate, ...] = ()
-    """Values between which a person must choose; empty where one is clearly best."""
+    """Values between which a person must choose; empty if one is clearly best."""
 
     @property
     def is_clear(self) -> bool:

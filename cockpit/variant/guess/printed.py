@@ -28,7 +28,7 @@ class Printed(NamedTuple):
     in_step: bool
     """It is in a line about a step or an epoch, not in a summary."""
     value: str = ""
-    """The expression of its number; empty where it is unknown."""
+    """The expression of its number; empty if it is unknown."""
     before: str = ""
     """The word before it on its line; empty for none."""
 
