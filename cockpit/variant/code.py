@@ -43,7 +43,7 @@ def changed_code(base: Code, change: Change, rules: Rules) -> Code:
     """Return `base` with a change: edits first, then constants. Raises VariantError if it does not fit, or where the
     guard refuses the result.
 
-    The base has passed the guard. A change of constants alone is not parsed again.
+    The base has passed the guard. A change of constants alone leaves every outline as it is, and is not parsed again.
     """
     after_edits = edited(base.texts, change.edits, rules.script, rules.protected)
     values = accepted_in(after_edits, change.constants)
@@ -56,7 +56,7 @@ def changed_code(base: Code, change: Change, rules: Rules) -> Code:
     for path, text in texts.items():
         check_text(text, path)
     constants = {**base.constants, **values}
-    return _code(texts, constants, base, [path for path in texts if not path.endswith(".py")])
+    return _code(texts, constants, base, ())
 
 
 def _code(texts: Mapping[str, str], constants: dict[str, Value], base: Code, outlined: Collection[str]) -> Code:

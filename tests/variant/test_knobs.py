@@ -8,8 +8,11 @@ import tomlkit
 import yaml
 from ruamel.yaml import YAML
 
-from cockpit.core.model import Scalar, Value
+from cockpit.core.metric import VAL_BPB
+from cockpit.core.model import Change, Scalar, Value
+from cockpit.variant.code import Rules, changed_code, code_of
 from cockpit.variant.errors import VariantError
+from cockpit.variant.knobs.config_outline import config_outline
 from cockpit.variant.knobs.constants import find_constants, is_seed_name, set_constants
 
 PYTHON = [
@@ -272,3 +275,68 @@ def test_the_seed_of_the_environment_is_found_beside_the_constants() -> None:
         SEED = int(os.environ.get("SEED") or 1337)
     """)
     assert find_constants(source) == {"env.SEED": 1337}
+
+
+ANCHORED = "a:\n  - 1   # one\n  - 2 # two\nb: &x 5\nc: *x\nd:\n- q\ne: &l [1, 2]\nf: !rate 3\n"
+
+
+def test_an_anchor_and_a_tag_stay_where_a_value_is_set() -> None:
+    after = set_constants(ANCHORED, {"b": 6, "e": [1, 3], "f": 4}, "c.yaml")
+    assert after == ANCHORED.replace("&x 5", "&x 6").replace("[1, 2]", "[1, 3]").replace("!rate 3", "!rate 4")
+
+
+def test_a_list_with_a_line_for_each_element_grows_by_lines() -> None:
+    after = set_constants(ANCHORED, {"a": [1, 2, 3], "d": ["q", "r"]}, "c.yaml")
+    assert after == ANCHORED.replace("# two\n", "# two\n  - 3\n").replace("- q\n", "- q\n- r\n")
+
+
+def test_a_key_that_is_twice_in_a_mapping_is_refused_with_its_line() -> None:
+    with pytest.raises(VariantError, match="line 4 has the key 'lr' again"):
+        find_constants("a: 1\nb:\n  lr: 1\n  lr: 2\n", "c.yaml")
+
+
+def test_the_mark_of_an_editor_stays_before_a_configuration() -> None:
+    for path, text in (("c.yaml", "\ufefflr: 1\r\n"), ("c.toml", "\ufefflr = 1\r\n"), ("c.json", '\ufeff{"lr": 1}')):
+        assert set_constants(text, {"lr": 2}, path) == text.replace("1", "2")
+        assert config_outline(text, path) == config_outline(text.replace("1", "2").removeprefix("\ufeff"), path)
+
+
+STRANGE_TOML = """\
+'lit' = 'a'  # no escapes
+a.b = 1
+"q.r" = 2
+day = 1979-05-27 07:32:00
+long = \"\"\"
+x\"\"\"
+inline = {x = 1, y = [1, 2], z = [{n = 3}]}
+[[arr]]
+n = 1
+[arr.sub]
+k = 2
+[[arr]]
+[arr.sub]
+k = 4
+"""
+
+
+def test_every_place_of_a_toml_file_is_found() -> None:
+    found = find_constants(STRANGE_TOML, "c.toml")
+    assert found == {
+        "lit": "a", "a.b": 1, "long": "x", "inline.x": 1, "inline.y": [1, 2], "inline.z.0.n": 3, "arr.0.n": 1,
+        "arr.0.sub.k": 2, "arr.1.sub.k": 4,
+    }  # fmt: skip
+    for name, old in found.items():
+        new: Value = f"{old}'" if isinstance(old, str) else [*old, 5] if isinstance(old, list) else old + 5
+        assert find_constants(set_constants(STRANGE_TOML, {name: new}, "c.toml"), "c.toml") == {**found, name: new}
+
+
+@pytest.mark.parametrize("path", ["c.yaml", "c.toml", "c.json"])
+def test_constants_alone_are_set_without_reading_a_configuration_again(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = {"c.yaml": "lr: 1\n", "c.toml": "lr = 1\n", "c.json": '{"lr": 1}'}[path]
+    base = code_of({path: text})
+    changed = code_of({path: text.replace("1", "7")})
+    monkeypatch.setattr("cockpit.variant.editable.config_outline", lambda *_: pytest.fail("it was read again"))
+    arm = changed_code(base, Change(constants={"lr": 7}), Rules(path, (), VAL_BPB))
+    assert (arm.texts, arm.fingerprint) == (changed.texts, changed.fingerprint)

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
 from cockpit.core.model import Value
 from cockpit.variant.errors import VariantError
+from cockpit.variant.knobs import yaml_knobs
 from cockpit.variant.knobs.constants import find_constants
 
 CONFIG_SUFFIXES = (".yaml", ".yml", ".toml", ".json")
@@ -18,12 +20,17 @@ def config_outline(text: str, path: str) -> str:
 
     Raises VariantError for a text that cannot be parsed.
     """
-    knobs = find_constants(text, path)
+    text = text.removeprefix("\ufeff")
+    suffix = PurePosixPath(path).suffix.lower()
+    if suffix in (".yaml", ".yml"):
+        found = yaml_knobs.outline_lines(text, path)
+    else:
+        knobs = find_constants(text, path)
+        found = _lines((), tomllib.loads(text) if suffix == ".toml" else json.loads(text), knobs)
     try:
-        data = _LOADERS[PurePosixPath(path).suffix.lower()](text)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise VariantError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}.") from None
-    lines = "\n".join(_lines((), data, knobs))
+        lines = "\n".join(found)
+    except RecursionError:
+        raise VariantError(f"{path} is nested too deeply to be compared; write it flatter.") from None
     return hashlib.sha256(lines.encode("utf-8", "backslashreplace")).hexdigest()
 
 
@@ -42,29 +49,3 @@ def _lines(place: tuple[str, ...], value: Any, knobs: Mapping[str, Value]) -> It
             yield from _lines((*place, str(number)), each, knobs)
     else:
         yield f"{place!r} = {value!r}"
-
-
-def _yaml(text: str) -> Any:
-    """Load a document, or the list of several. Tags of a program's own are part of the outline as text."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        documents = list(YAML(typ="rt", pure=True).load_all(text))
-    except YAMLError as error:
-        raise ValueError(str(error)) from None
-    return documents[0] if len(documents) == 1 else documents
-
-
-def _toml(text: str) -> Any:
-    import tomlkit
-
-    return tomlkit.parse(text).unwrap()
-
-
-_LOADERS: Mapping[str, Callable[[str], Any]] = {
-    ".yaml": _yaml,
-    ".yml": _yaml,
-    ".toml": _toml,
-    ".json": json.loads,
-}

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from cockpit.core.model import Value
 from cockpit.variant.errors import VariantError, shown
+from cockpit.variant.knobs.placed_values import PlacedKnobs
 from cockpit.variant.knobs.python_knobs import Knob, find_knobs
 from cockpit.variant.knobs.python_literals import rewrite
 from cockpit.variant.knobs.typed_values import accepted_value, is_same
@@ -21,6 +22,8 @@ from cockpit.variant.syntax import parse
 _SEED_NAME = re.compile(r"(?:.*_)?(?:seed|rngseed|randomseed)(?:_.*)?|manualseed", re.IGNORECASE)
 _LAST_PART = re.compile(r"([A-Za-z_][\w-]*)$")
 _SOURCES_KEPT = 64
+_MARK = "\ufeff"
+"""The byte order mark that some editors write at the start of a file."""
 
 
 class _Knobs(NamedTuple):
@@ -113,22 +116,29 @@ def _knobs_of(source: str, path: str) -> _Knobs:
             found = find_knobs(parse(source, path))
             values = {name: knob.value for name, knob in found.knobs.items()}
             return _Knobs(values, lambda changed: rewrite(source, _with_knobs(found.knobs, changed)), found.bound)
+        case suffix if reader := _reader(suffix):
+            placed = reader(source.removeprefix(_MARK), path)
+            mark = _MARK if source.startswith(_MARK) else ""
+            return _Knobs(placed.values, lambda changed: mark + placed.set_values(changed), {})
+    return _Knobs({}, lambda changed: source, {})
+
+
+def _reader(suffix: str) -> Callable[[str, str], PlacedKnobs] | None:
+    """Return the function that finds the knobs of a configuration, which is loaded with its first file."""
+    match suffix:
         case ".yaml" | ".yml":
             from cockpit.variant.knobs import yaml_knobs
 
-            in_yaml = yaml_knobs.find_knobs(source, path)
-            return _Knobs(in_yaml.values, in_yaml.set_values, {})
+            return yaml_knobs.find_knobs
         case ".toml":
             from cockpit.variant.knobs import toml_knobs
 
-            values = toml_knobs.find_knobs(source, path)
-            return _Knobs(values, lambda changed: toml_knobs.set_knobs(source, changed), {})
+            return toml_knobs.find_knobs
         case ".json":
             from cockpit.variant.knobs import json_knobs
 
-            in_json = json_knobs.find_knobs(source, path)
-            return _Knobs(in_json.values, in_json.set_values, {})
-    return _Knobs({}, lambda changed: source, {})
+            return json_knobs.find_knobs
+    return None
 
 
 def _with_knobs(knobs: Mapping[str, Knob], values: Mapping[str, Value]) -> list[tuple[Knob, Value]]:

@@ -37,16 +37,36 @@ class PlacedKnobs:
             self._spans[name] = span, elements
 
     def set_values(self, values: Mapping[str, Value]) -> str:
-        """Return the text with other values. The elements of a list of equal length are replaced one by one."""
-        replaced: list[tuple[Span, Value]] = []
+        """Return the text with other values. A list changes element by element, and grows or shrinks at its end."""
+        replaced: list[tuple[Span, str]] = []
         for name, new in values.items():
             old, (span, elements) = self.values[name], self._spans[name]
-            if isinstance(new, list) and isinstance(old, list) and len(new) == len(old) == len(elements):
-                changes = zip(elements, old, new, strict=True)
-                replaced += [(place, after) for place, before, after in changes if not is_same(before, after)]
+            if isinstance(new, list) and isinstance(old, list) and self._keeps_elements(new, span, elements):
+                replaced += self._in_list(old, new, span, elements)
             else:
-                replaced.append((span, new))
-        text = self._text
-        for (start, end), new in sorted(replaced, key=lambda each: each[0], reverse=True):
-            text = text[:start] + self._spelled(new, text[start:end]) + text[end:]
-        return text
+                replaced.append((span, self._spelled(new, self._text[slice(*span)])))
+        parts: list[str] = []
+        at = 0
+        for (start, end), text in sorted(replaced):
+            parts += (self._text[at:start], text)
+            at = end
+        return "".join((*parts, self._text[at:]))
+
+    def _keeps_elements(self, new: list[Any], span: Span, elements: list[Span]) -> bool:
+        """Tell if a list has places for its elements: as many of them, in brackets, or a line each."""
+        return len(new) == len(elements) or bool(new and elements and self._text[span[0]] in "[-")
+
+    def _in_list(self, old: list[Any], new: list[Any], span: Span, elements: list[Span]) -> list[tuple[Span, str]]:
+        """Return the places in a list with their new texts: the changed elements, and the end of the longer one."""
+        changed = zip(elements, old, new, strict=False)
+        found = [(place, self._spelled(b, self._text[slice(*place)])) for place, a, b in changed if not is_same(a, b)]
+        last = elements[-1][1]
+        if len(new) < len(old):
+            return [*found, ((elements[len(new) - 1][1], last), "")]
+        before = ", "
+        if self._text[span[0]] == "-":
+            indent = self._text[self._text.rfind("\n", 0, span[0]) + 1 : span[0]]
+            before = f"\n{indent if indent.isspace() else ' ' * len(indent)}- "
+            last = next((at for at in range(last, len(self._text)) if self._text[at] in "\r\n"), len(self._text))
+        added = "".join(f"{before}{self._spelled(each, '')}" for each in new[len(old) :])
+        return [*found, ((last, last), added)] if added else found
