@@ -13,11 +13,11 @@ _GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}([,'])\d{3}(?:\1\d{3}){0,3}(?!\d|[,']\d
 _CURRENCY = re.compile(r"([-+]?)[$\u20ac\xa3\xa5]\s?(?=[-+.\d])")
 _MINUS = str.maketrans("\u2212", "-")
 _UNIT = re.compile(
-    r"(?!x)[a-z\xb5\u03bc%/\u20ac\xa3\xa5\xb0]{0,20}(?:[.:!*?]{0,3}$|,|\(?(?:\xb1|\+/?-)|[\u2190-\u2bff])",
+    r"(?!x)[a-z\xb5\u03bc%/\u20ac\xa3\xa5\xb0]{0,20}(?:[.:!*?]{0,3}$|,|\(?(?:\xb1|\+/?-)|[\u2190-\u2bff]|\(\d{1,3}$)",
     re.IGNORECASE,
 )
 """The rest of a word after its number: a unit, punctuation, an error, a sign such as a tick."""
-_WORD_END = re.compile(r"[\s;|)\]}\"']")
+_WORD_END = re.compile(r"[\s;|)\]}\"'<>]")
 _UNIT_WORD = re.compile(r"\s?(%|[A-Za-z\xb5\u03bc]{1,12}(?:/[A-Za-z]{1,12})?)(?!\w)")
 _RATIO = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)/(\d{1,15}(?:\.\d{1,15})?)(?![\w/]|\.\d)", re.ASCII)
 _CLOCK = re.compile(r"(?:(\d{1,4}) days?, )?(?:(\d{1,4}):)?(\d{1,4}):(\d{2}(?:\.\d{1,9})?)(?![\d:])", re.ASCII)
@@ -59,6 +59,8 @@ def leading_number(text: str, limit: float = LARGEST) -> Number | None:
         return None
     after = text[number.end() :]
     rest = _WORD_END.split(after, maxsplit=1)[0]
+    if rest[:1] == "(" and "." not in number[0]:
+        return None  # 0.930(12) is a value with its uncertainty, and 93(12) may be two numbers
     if not _UNIT.match(rest) or (number[0].lstrip("+-").isdigit() and rest[:1] == "," and rest[1:2].isdigit()):
         return None
     value = number_of(number[0], limit)

@@ -2,18 +2,23 @@
 
 The usual shapes: `val_bpb: 0.98`, `val_bpb=0.98`, `"val_bpb": 0.98`, `VAL BPB 9.8e-1`, `val_bpb -> 0.98`, behind a
 logging prefix or a progress bar, with a unit after it, a remark in brackets before it, or `tensor( )` around it. The
-last value counts. A value in a step line or a table counts only if the run prints no other.
+last one counts. A value that a step line or a table mentions counts only if the run prints no other, and one in a
+sentence after that. Where the words around values differ, which one counts is left open, with the pattern to give.
 """
 
 import re
+import shlex
 from collections.abc import Iterable
 from enum import IntEnum
 from typing import NamedTuple
 
 from cockpit.core.metric import Metric
 from cockpit.core.plausible import LARGEST
-from cockpit.core.units import factor, other_names, unit_behind_name, unit_in_name
+from cockpit.core.units import factor, other_names, unit_behind_name, unit_in_name, unit_of
+from cockpit.fleet.printed_names import plain, spelt
 from cockpit.fleet.printed_numbers import Number, leading_number
+from cockpit.fleet.printed_reports import PrintedReports
+from cockpit.fleet.printed_sentences import PrintedSentences, kind_of, pattern_for
 from cockpit.fleet.printed_tables import PrintedTables
 
 VALUE_CHARACTERS = 100
@@ -23,6 +28,7 @@ PREFIX_CHARACTERS = 300
 PATTERN_CHARACTERS = 4_000
 """Characters of a line that a pattern is tried on."""
 TRAINING_SECONDS = "training_seconds"
+_A_NUMBER = re.compile(r"(?<![\w.])[-+]?\.?\d[\d.,]*(?:e[-+]?\d+)?%?(?![\w.])", re.IGNORECASE)
 
 _NUMERIC = re.compile(r"[-+\u2212]?[$\u20ac\xa3\xa5]?[-+]?(?:\.?\d|(?:nan|inf|infinity)\b)", re.ASCII | re.IGNORECASE)
 _MENTION = re.compile(
@@ -34,17 +40,26 @@ _MENTION = re.compile(
 _SPLIT = re.compile(
     r"(?<![a-z])(?:train|training|val|valid|validation|test|eval|dev|ema)[ _/-]$", re.ASCII | re.IGNORECASE
 )
-"""A word before a name that makes it another name: `val loss` is not `loss`."""
-_COLUMN = re.compile(r"[|\u2502\u2503]")
+"""A word right before a value's name that makes it another number: `val loss` is not `loss`."""
+_COLUMN = re.compile(r"[|\u2502\u2503\u2551]")
 """The separator of a table."""
 _REMARK = r"(?:[ ]?\([^()\d]{0,40}\)|[ ]?\[[^\[\]\d]{0,40}\])?"
-_FIELD = r"[\"'],\s{0,3}[\"']value[\"']:\s{0,3}|:\s{0,3}\{\s{0,3}[\"']value[\"']:\s{0,3}"
-"""The rest of a JSON object of a name and a value."""
-_SIGN = r"(?::?[:=\uff1a](?!=)>?|->|\u2192|\.{2,60}:?|[\u2013\u2014]|[|\u2502\u2503])"
+_FIELD = (
+    r"[\"'],\s{0,3}[\"']value[\"']:\s{0,3}|:\s{0,3}\{\s{0,3}[\"']value[\"']:\s{0,3}"
+    r"|\s{1,3}(?:\w{1,12}=[\"'][^\"'\d]{0,20}[\"']\s)?value=[\"']"
+)
+"""The rest of a JSON object, or of an XML element, of a name and a value."""
+_SIGN = (
+    r"(?::?[:=\uff1a](?!=)>?|->|[\u2192\u21d2\u27f6\u279c\u2248]|\.{2,60}:?|[\u2013\u2014]"
+    r"|[|\u2502\u2503\u2551](?:[^\w|\u2502\u2503\u2551.+-]{0,8}[|\u2502\u2503\u2551])?|>)"
+)
 _SEPARATOR = rf"{_FIELD}|[\s\xa0]{{0,40}}{_SIGN}[\s\xa0]{{0,40}}[\"']?|\s{{1,40}}"
 _AROUND = (
-    r"(?:(?:mean|avg|average)\s?[=:]\s?)?(?:(?:\w{1,12}\.)?(?:tensor|array|float\d{0,3}|decimal)\(\s?)?[\[(]?[\"']?"
+    r"(?:(?:mean|avg|average)\s?[=:]\s?)?(?:[~\u2248]\s?)?"
+    r"(?:(?:US|CA|AU|HK)(?=\$)|(?:(?:US|CA|AU|HK)?[$\u20ac\xa3\xa5]|USD|EUR|GBP|JPY|CHF|CNY|[num\xb5]?s|secs?|[KMG]i?B)\s(?=[-+.\d]))?"
+    r"(?:<tf\.Tensor:[^<>]{0,80}numpy=)?(?:(?:\w{1,12}\.)?(?:tensor|array|float\d{0,3}|decimal)\(\s?)?[\[(]?[\"']?"
 )
+"""Text around a number: the name of its mean, a sign for about, a currency, a unit before it, a tensor."""
 _INTERVAL = re.compile(r"\[[\d.]{1,30} \w{1,3} ([\d.]{1,30} \w{1,3}) [\d.]{1,30} \w{1,3}\]")
 """The low end, the estimate and the high end of a Criterion benchmark: `time: [1.23 ms 1.25 ms 1.27 ms]`."""
 _CHANGE = re.compile(r"[^\s|,;]{1,40}\s?(?:->|=>|\u2192)\s?(?=[-+]?\.?\d)")
@@ -52,7 +67,8 @@ _CHANGE = re.compile(r"[^\s|,;]{1,40}\s?(?:->|=>|\u2192)\s?(?=[-+]?\.?\d)")
 _BENCHMARK = re.compile(r"Benchmark\S{0,200}\s+\d+\s", re.ASCII)
 _BENCHMARK_PAIR = re.compile(r"\s([\d.eE+-]{1,40}) (\S{1,60})", re.ASCII)
 """A value of a Go benchmark with its name: `BenchmarkFFT-8  5  1.24 val_bpb  120 ns/op`."""
-_SEPARATORS = re.compile(r"[\s_-]+")
+_PAIR_END = r"[\"']?\s?[,;]\s?[\"']?([-+]?\.?\d[^\s,;)\]\"']{0,40})(?=[\"')\],;]|\s*$)"
+"""The rest of a pair: `('val_acc', 0.93)`, or `val_acc,0.93` on a line of its own."""
 
 
 class _Rank(IntEnum):
@@ -62,8 +78,9 @@ class _Rank(IntEnum):
     """Text where a number should be. It is kept for the message."""
     OTHER_NAME = 1
     """A value in a unit of the right kind, under another name: `peak memory: 45 GB` for `peak_vram_mb`."""
-    MENTION = 2
-    PLAIN = 3
+    SENTENCE = 2
+    MENTION = 3
+    PLAIN = 4
 
 
 class _Found(NamedTuple):
@@ -73,10 +90,16 @@ class _Found(NamedTuple):
     """The word and what follows it: a unit, the other parts of a duration."""
     unit: str = ""
     """The unit in its name or in brackets behind that: `ms` of `latency (ms): 980`."""
+    kind: str = ""
+    """The words around it; empty where they do not matter."""
+    pattern: str = ""
+    """A pattern that reads it alone."""
+    is_open: bool = False
+    """The words around values of this rank differ: which of them counts is left open."""
 
     def number(self, limit: float = LARGEST) -> Number | None:
-        """Return the number with its unit; None if it is not plausible."""
-        number = leading_number(self.text, limit)
+        """Return the number that it is, in its own unit; None for none that is plausible."""
+        number = None if self.is_open else leading_number(self.text, limit)
         return number._replace(unit=self.unit) if number is not None and not number.unit else number
 
 
@@ -96,8 +119,13 @@ class PrintedValues:
         self._names = others | named
         self._is_other = others.keys() - named.keys()
         self._shapes = _shapes(self._names)
-        self._tables = PrintedTables(self._names)
+        self._tables = PrintedTables(self._names, {plain(name) for name in (*metric.others, *shaped)})
+        self._reports = PrintedReports(self._names)
+        self._sentences = PrintedSentences(self._names)
+        self._pairs = re.compile(rf"(?:^|[(\[])\s?[\"']?{spelt(self._names)}{_PAIR_END}", re.ASCII | re.IGNORECASE)
         self._found: dict[str, _Found] = {}
+        self._unread: dict[str, str] = {}
+        """The pattern that would read the last line which names a value in no known shape."""
 
     def read(self, text: str) -> None:
         """Read a line without escapes."""
@@ -105,32 +133,73 @@ class PrintedValues:
             for match in self._pattern.finditer(text[:PATTERN_CHARACTERS]):
                 value = (match[1] or "").strip()[:VALUE_CHARACTERS]
                 self._found[self._metric] = _Found(_Rank.PLAIN, value, value)
+        for one in self._reports.read(text):
+            self._take(one.name, _Found(_Rank.PLAIN, one.text, one.text, kind=one.kind))
         if not self._tables.mentions(text):
             return
         for cell in self._tables.read(text):
-            self._take(cell.name, _Found(_Rank.MENTION, cell.text, cell.text, cell.unit or unit_in_name(cell.name)))
+            unit = cell.unit or unit_in_name(cell.name)
+            self._take(cell.name, _Found(_Rank.MENTION, cell.text, cell.text, unit, cell.kind))
         if _BENCHMARK.match(text):
             for value, name in _BENCHMARK_PAIR.findall(text):
                 if plain(name) in self._names:
                     self._take(name, _Found(_Rank.PLAIN, value, value))
             return
+        is_read = False
         for found in self._shapes.finditer(text):
-            self._take(found[1], _value(text, found))
+            is_read |= self._take(found[1], _value(text, found))
+        for pair in self._pairs.finditer(text):
+            is_read |= self._take(pair[1], _Found(_Rank.MENTION, pair[2], pair[2], unit_in_name(pair[1])))
+        if not is_read:
+            self._read_sentences(text)
 
-    def _take(self, printed: str, found: _Found | None) -> None:
-        """Store a value under the name that was printed."""
+    def _read_sentences(self, text: str) -> None:
+        """Take in a line that names a value in no other shape."""
+        sentences = self._sentences.read(text)
+        for one in sentences:
+            word = one.text.split(maxsplit=1)[0][:VALUE_CHARACTERS]
+            unit = one.unit or unit_in_name(one.name)
+            follows = one.text[:VALUE_CHARACTERS]
+            self._take(one.name, _Found(_Rank.SENTENCE, word, follows, unit, one.kind, one.pattern))
+        if not sentences and (named := self._tables.name_in(text)):
+            numbers = list(_A_NUMBER.finditer(text[:PREFIX_CHARACTERS]))
+            behind = [one for one in numbers if one.start() >= named.end()] or numbers[-1:]
+            if behind and (name := self._names.get(plain(named[0]))):
+                likely = next((one for one in behind if "." in one[0]), behind[-1])
+                self._unread[name] = pattern_for(text, likely.start())
+
+    def _take(self, printed: str, found: _Found | None) -> bool:
+        """Take in a value under the name that was printed. Returns False for none."""
         spelt = plain(printed)
         name = self._names[spelt]
         if found is not None and spelt in self._is_other:
             number = found.number()
             is_alike = number is not None and number.unit and factor(number.unit, unit_in_name(name)) is not None
             found = found._replace(rank=_Rank.OTHER_NAME) if is_alike else None
-        if found is not None and found.rank >= self._found.get(name, _NOT_FOUND).rank:
+        if found is None:
+            return False
+        known = self._found.get(name, _NOT_FOUND)
+        if found.rank == known.rank and found.kind:
+            is_other = bool(known.kind) and found.kind != known.kind
+            found = found._replace(is_open=known.is_open or is_other)
+        if found.rank >= known.rank:
             self._found[name] = found
+        return True
 
     def word(self, name: str) -> str:
         """Return the word printed as a value; empty if none was printed."""
         return self._found.get(name, _NOT_FOUND).word
+
+    def question(self, name: str) -> str:
+        """Return the sentence that asks for a pattern, where one is needed to read a value; empty otherwise."""
+        found = self._found.get(name)
+        if found is not None and found.is_open:
+            pattern = found.pattern or r"... (\S+)"
+            return f"{name} is printed beside other words each time: give --pattern {shlex.quote(pattern)} or another"
+        pattern = self._unread.get(name, "") if found is None else ""
+        return (
+            f"a line names {name} in a shape that is not read: give --pattern {shlex.quote(pattern)}" if pattern else ""
+        )
 
     def number(self, name: str, limit: float = LARGEST) -> Number | None:
         """Return a value; None if none was printed, or it is not a plausible number."""
@@ -142,7 +211,9 @@ def _value(text: str, found: re.Match[str]) -> _Found | None:
     if interval := _INTERVAL.match(text, found.start(3)):
         return _Found(_Rank.PLAIN, interval[1], interval[1], unit_in_name(found[1]))
     separator, around, word = found[2], found[3], found[4][:VALUE_CHARACTERS]
-    opened = around.rstrip("\"'")[-1:]
+    if separator.strip() == ">" and text[: found.start()][-1:] != "<":
+        return None  # a comparison, and no XML element
+    opened = around.rstrip("\"'")[-1:].strip("~\u2248$ ")
     closes = text[found.end() :].lstrip("\"'")[:1] == {"[": "]", "(": ")"}.get(opened)
     is_bare = opened and around.rstrip("\"'") == opened
     if not _NUMERIC.match(word) or (not closes and (opened == "[" or is_bare)):
@@ -154,20 +225,16 @@ def _value(text: str, found: re.Match[str]) -> _Found | None:
     if change := _CHANGE.match(follows):
         follows = follows[change.end() :]
         word = follows.split(maxsplit=1)[0]
-    unit = unit_behind_name(text[found.end(1) : found.start(2)]) or unit_in_name(found[1])
-    return _Found(_Rank.MENTION if is_mention else _Rank.PLAIN, word, follows, unit)
-
-
-def plain(name: str) -> str:
-    """Return a name without its case, and with `_` for each separator: `VAL BPB` is `val_bpb`."""
-    return _SEPARATORS.sub("_", name.lower())
+    behind = text[found.end(1) : found.start(2)]
+    before = "" if word.startswith("$") else unit_of(around.strip())
+    unit = before or ("%" if behind.startswith("%") else unit_behind_name(behind))
+    kind = kind_of(prefix) if _COLUMN.search(separator) else ""
+    return _Found(_Rank.MENTION if is_mention else _Rank.PLAIN, word, follows, unit or unit_in_name(found[1]), kind)
 
 
 def _shapes(names: Iterable[str]) -> re.Pattern[str]:
-    """Return the pattern of a name with its value. `val_bpb` is also `val bpb` and `VAL-BPB`."""
-    longest_first = sorted(names, key=len, reverse=True)
-    spelt = (r"[\s_-]{1,3}".join(map(re.escape, _SEPARATORS.split(name))) for name in longest_first)
+    """Return the pattern of a name with its value."""
     return re.compile(
-        rf"(?<![\w.-])({'|'.join(spelt)})(?!\w)\]?[\"'`*]{{0,2}}{_REMARK}({_SEPARATOR})({_AROUND})([^\s;|)\]}}\"']{{1,200}})",
+        rf"{spelt(names)}\]?%?[\"'`*]{{0,2}}{_REMARK}({_SEPARATOR})({_AROUND})([^\s;|)\]}}\"'<>]{{1,200}})",
         re.ASCII | re.IGNORECASE,
     )

@@ -222,6 +222,8 @@ class RunLog:
     def _judged(self, log: "RunLog", who: str, time_budget_s: float, cut_bytes: int = 0) -> RunVerdict:
         """Judge by the values in a log: this one, or that of the score command. `who` names it in messages."""
         name, printed = self.metric.name, log.values.word(self.metric.name)
+        if question := log.values.question(name):
+            return _failed(Outcome.CRASH, f"{who} ended well, and {question}")
         if not printed:
             last = f"its last line: {log.last_line}" if log.last_line else "it printed nothing"
             if cut_bytes:

@@ -1,6 +1,7 @@
 """Exclude knobs from search by name and comment: those that measure, set the run's length, or fit the data."""
 
 import re
+from functools import lru_cache
 
 # Patterns and not compiled ones: `re` keeps those it has used, and the first paint needs none.
 _REASONS: tuple[tuple[str, str], ...] = (
@@ -31,12 +32,17 @@ def last_part(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", last).upper()
 
 
+@lru_cache(maxsize=1 << 16)
+def _reason_of(last: str) -> str:
+    """Return the reason that the last part of a name tells; each name is looked up once."""
+    return next((reason for reason, pattern in _REASONS if re.fullmatch(pattern, last, re.VERBOSE)), "")
+
+
 def exclusion(name: str, comment: str = "") -> str:
     """Return why search may not vary a knob; empty if it may."""
     last = last_part(name)
-    for reason, pattern in _REASONS:
-        if re.fullmatch(pattern, last, re.VERBOSE):
-            return reason
+    if reason := _reason_of(last):
+        return reason
     if "WARMUP" in last and re.search(_UNTIMED, comment):
         return "it measures rather than trains"
     return ""

@@ -8,6 +8,7 @@ unknown name is left alone where enough others are known: a wrong guess costs a 
 import math
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from itertools import pairwise
 from types import MappingProxyType
 
@@ -53,6 +54,7 @@ Dimension = Real | Ladder | Choice
 ENOUGH_KNOWN = 3
 """Constants with a known name or a given range below which those with an unknown name are searched as well."""
 RUNGS_AT_MOST = 24
+KNOWN_NAMES_KEPT = 1 << 16
 NO_RANGES: Mapping[str, KnobRange] = MappingProxyType({})
 
 
@@ -85,8 +87,7 @@ def _by_knowledge(
         is_given = given.low is not None or given.high is not None or bool(given.choices)
         if given.excluded or given.pinned or (exclusion(name) and not is_given):
             continue
-        last = last_part(name)
-        make = next((make for pattern, make in _RULES if re.fullmatch(pattern, last)), None)
+        make = _rule_of(last_part(name))
         dimension = make(value) if make else None
         if is_given:
             dimension = _within(given, value, dimension)
@@ -97,6 +98,12 @@ def _by_knowledge(
         elif make is None and (guess := _guess(value)) is not None:
             unknown[name] = guess
     return found, unknown
+
+
+@lru_cache(maxsize=KNOWN_NAMES_KEPT)
+def _rule_of(last: str) -> Callable[[Value], Dimension | None] | None:
+    """Return the rule for a knob by the last part of its name; each name is looked up once."""
+    return next((make for pattern, make in _RULES if re.fullmatch(pattern, last)), None)
 
 
 def _guess(value: Value) -> Dimension | None:

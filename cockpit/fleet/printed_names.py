@@ -1,0 +1,18 @@
+"""The spellings of a metric's name in output: `val_bpb` is also `val bpb` and `VAL-BPB`."""
+
+import re
+from collections.abc import Iterable
+
+_SEPARATORS = re.compile(r"[\s_-]+")
+
+
+def plain(name: str) -> str:
+    """Return a name without its case, and with `_` for each separator: `VAL BPB` is `val_bpb`."""
+    return _SEPARATORS.sub("_", name.lower())
+
+
+def spelt(names: Iterable[str]) -> str:
+    """Return the pattern of any of these names, as a whole word, the longest first. Its group is the name."""
+    longest_first = sorted(names, key=len, reverse=True)
+    each = (r"[\s_-]{1,3}".join(map(re.escape, _SEPARATORS.split(name))) for name in longest_first)
+    return rf"(?<![\w.-])({'|'.join(each)})(?!\w)"
