@@ -58,7 +58,7 @@ class PrintedReports:
         )
 
     def read(self, text: str) -> list[Reported]:
-        """Take in a line. Returns its values under the names that are looked for."""
+        """Read a line. Returns its values under the wanted names."""
         if not self._reads:
             return []
         if part := _PART.search(text):

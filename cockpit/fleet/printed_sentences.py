@@ -78,7 +78,7 @@ def _behind(text: str, found: re.Match[str]) -> Sentence | None:
 
 
 def _before(text: str, found: re.Match[str]) -> Sentence | None:
-    """Return the value that stands before a name: at the start of a line, or where it can only be a measurement."""
+    """Return the value that stands before a name: at the start of a line, or if it can only be a measurement."""
     number, unit, name = found[1], (found[2] or "").strip(), found[3]
     prefix, follows = text[: found.start()], text[found.end() : found.end() + 3].strip()
     if (

@@ -1,8 +1,8 @@
 """Reads values from tables: a line of names, and below it lines of numbers in the same columns.
 
-Columns are set apart by `|`, a tab, a comma, a semicolon or blanks. A row may have one cell more than the names: its
-own name. A name alone on its line is a table of one column. `macro avg f1-score` is the column `f1-score` of the row
-`macro avg`. Values of rows with several names leave open which one is the metric.
+Columns are separated by `|`, a tab, a comma, a semicolon or blanks. A row may have one more cell than the header:
+its own name. A name alone on its line is a table of one column. `macro avg f1-score` is the column `f1-score` of the
+row `macro avg`. Values of rows with several names leave open which one is the metric.
 """
 
 import re
@@ -15,7 +15,7 @@ from cockpit.fleet.printed_names import plain, spelt
 LINE_CHARACTERS = 1_000
 CELL_CHARACTERS = 40
 _RULE = re.compile(r"[-=+:|\s\u2500-\u257f]+")
-"""A line that is drawn between rows."""
+"""A ruled line between rows."""
 _BAR = re.compile(r"[|\u2502\u2503\u2551]")
 _BLANKS = re.compile(r"\s{2,}")
 _NUMBER = re.compile(
@@ -64,7 +64,7 @@ class PrintedTables:
         self._head = re.compile(spelt({*names, *self._ends}), re.ASCII | re.IGNORECASE)
 
     def mentions(self, text: str) -> bool:
-        """Tell if a line holds a name, or may be a row of the table that has begun."""
+        """Return True if a line holds a name, or may be a row of the table that has begun."""
         return bool(self._columns) or self._head.search(text) is not None
 
     def name_in(self, text: str) -> re.Match[str] | None:

@@ -2,8 +2,8 @@
 
 The usual shapes: `val_bpb: 0.98`, `val_bpb=0.98`, `"val_bpb": 0.98`, `VAL BPB 9.8e-1`, `val_bpb -> 0.98`, behind a
 logging prefix or a progress bar, with a unit after it, a remark in brackets before it, or `tensor( )` around it. The
-last one counts. A value that a step line or a table mentions counts only if the run prints no other, and one in a
-sentence after that. Where the words around values differ, which one counts is left open, with the pattern to give.
+last value counts. A value in a step line or a table counts only if the run prints no other, and one in a sentence only
+after those. If the words around values differ, the choice is left open, and a pattern is asked for.
 """
 
 import re
@@ -91,7 +91,7 @@ class _Found(NamedTuple):
     unit: str = ""
     """The unit in its name or in brackets behind that: `ms` of `latency (ms): 980`."""
     kind: str = ""
-    """The words around it; empty where they do not matter."""
+    """The words around it; empty if they do not matter."""
     pattern: str = ""
     """A pattern that reads it alone."""
     is_open: bool = False
@@ -125,7 +125,7 @@ class PrintedValues:
         self._pairs = re.compile(rf"(?:^|[(\[])\s?[\"']?{spelt(self._names)}{_PAIR_END}", re.ASCII | re.IGNORECASE)
         self._found: dict[str, _Found] = {}
         self._unread: dict[str, str] = {}
-        """The pattern that would read the last line which names a value in no known shape."""
+        """The pattern for the last line with a value in no known shape."""
 
     def read(self, text: str) -> None:
         """Read a line without escapes."""
@@ -154,7 +154,7 @@ class PrintedValues:
             self._read_sentences(text)
 
     def _read_sentences(self, text: str) -> None:
-        """Take in a line that names a value in no other shape."""
+        """Read a line that names a value in no other shape."""
         sentences = self._sentences.read(text)
         for one in sentences:
             word = one.text.split(maxsplit=1)[0][:VALUE_CHARACTERS]
@@ -169,7 +169,7 @@ class PrintedValues:
                 self._unread[name] = pattern_for(text, likely.start())
 
     def _take(self, printed: str, found: _Found | None) -> bool:
-        """Take in a value under the name that was printed. Returns False for none."""
+        """Store a value under the name that was printed. Returns False for none."""
         spelt = plain(printed)
         name = self._names[spelt]
         if found is not None and spelt in self._is_other:
@@ -191,7 +191,7 @@ class PrintedValues:
         return self._found.get(name, _NOT_FOUND).word
 
     def question(self, name: str) -> str:
-        """Return the sentence that asks for a pattern, where one is needed to read a value; empty otherwise."""
+        """Return the sentence that asks for a pattern; empty if a value needs none."""
         found = self._found.get(name)
         if found is not None and found.is_open:
             pattern = found.pattern or r"... (\S+)"

@@ -53,7 +53,7 @@ class PlacedKnobs:
         return "".join((*parts, self._text[at:]))
 
     def _keeps_elements(self, new: list[Any], span: Span, elements: list[Span]) -> bool:
-        """Tell if a list has places for its elements: as many of them, in brackets, or a line each."""
+        """Return True if a list has places for its elements: as many of them, in brackets, or a line each."""
         return len(new) == len(elements) or bool(new and elements and self._text[span[0]] in "[-")
 
     def _in_list(self, old: list[Any], new: list[Any], span: Span, elements: list[Span]) -> list[tuple[Span, str]]:

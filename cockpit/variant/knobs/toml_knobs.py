@@ -31,7 +31,7 @@ class _Place(NamedTuple):
 
 
 def find_knobs(source: str, path: str) -> PlacedKnobs:
-    """Return the knobs of a TOML text. Raises VariantError where it is not TOML."""
+    """Return the knobs of a TOML text. Raises VariantError if it is not TOML."""
     try:
         values = list(_walk((), tomllib.loads(source)))
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
@@ -102,7 +102,7 @@ class _Scan:
         return self._newest(names)
 
     def _newest(self, names: _Path) -> _Path:
-        """Add the number of the newest table where these are the keys of an array of tables."""
+        """Add the number of the newest table if these are the keys of an array of tables."""
         count = self._tables.get(names)
         return names if count is None else (*names, str(count - 1))
 
@@ -160,7 +160,7 @@ class _Scan:
 
 
 def _spelled(value: Value, old: str) -> str:
-    """Spell a value as TOML, a text in the quotes of the old one where they can hold it."""
+    """Spell a value as TOML, a text in the old quotes if they can hold it."""
     if isinstance(value, list):
         return f"[{', '.join(_spelled(each, '') for each in value)}]"
     if isinstance(value, bool):

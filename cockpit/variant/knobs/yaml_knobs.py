@@ -25,12 +25,12 @@ _NUMBER_OR_DATE = re.compile(
 """Words of another base, of sixty, of infinity, or of a date."""
 _SWITCHES = {"true": True, "false": False}
 _PROPERTIES = re.compile(r"(?:[&!][^\s,\[\]{}]*\s+)*")
-"""An anchor or a tag before a value, which stay where the value is set."""
+"""An anchor or a tag before a value, which stay when the value is set."""
 _TEXT_TAG = "tag:yaml.org,2002:str"
 
 
 def find_knobs(source: str, path: str) -> PlacedKnobs:
-    """Return the knobs of a YAML text; none for several documents. Raises VariantError where it is not YAML."""
+    """Return the knobs of a YAML text; none for several documents. Raises VariantError if it is not YAML."""
     return _knobs_in(_documents(source, path), source)
 
 
@@ -54,7 +54,7 @@ def _knobs_in(documents: list[Any], source: str) -> PlacedKnobs:
 
 
 def _documents(source: str, path: str) -> list[Any]:
-    """Return the node of each document. Raises VariantError where the text is not YAML, or has a key twice."""
+    """Return the node of each document. Raises VariantError if the text is not YAML, or has a key twice."""
     import yaml
 
     loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # without libyaml PyYAML reads it, more slowly
@@ -110,7 +110,7 @@ def _walk(name: str, node: Any, seen: set[int]) -> Iterator[tuple[str, Any, Any]
 def _lines(
     place: tuple[str, ...], node: Any, seen: dict[int, tuple[str, ...]], knobs: Mapping[str, Value]
 ) -> Iterator[str]:
-    """Yield the outline of a node; an anchor's node is written once, and named where it comes again."""
+    """Yield the outline of a node; an anchor's node is written once, and named each time after."""
     if (first := seen.get(id(node))) is not None:
         yield f"{place!r} alias of {first!r}"
         return
