@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -134,10 +135,15 @@ class EventTable:
         self._pack_oldest()
         return True
 
-    def compact(self, last_seq: int) -> None:
-        """Pack every event, and give the room that this leaves back to the disk. Raises LedgerError."""
-        while self._packed < last_seq:
+    def compact(self, last_seq: int, until: float) -> None:
+        """Pack events until a time on the monotonic clock, and give the room that this leaves back to the disk.
+
+        Raises LedgerError.
+        """
+        while self._packed < last_seq and time.monotonic() < until:
             self._pack_oldest()
+        if time.monotonic() >= until:
+            return
         with translated_errors(self.path):
             if self._db.execute("PRAGMA freelist_count").fetchone()[0]:
                 self._db.execute("VACUUM")

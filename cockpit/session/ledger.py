@@ -23,14 +23,16 @@ from cockpit.session.event_stream import START, Place, StreamDamaged, StreamRead
 from cockpit.session.event_table import EventRow, EventTable, damaged
 from cockpit.session.folding import fold_progress, fold_session
 from cockpit.session.ledger_errors import LedgerBusy, LedgerError, LedgerFull, is_full
-from cockpit.session.packed_state import FAST, SMALL
 from cockpit.session.paths import SessionFolder
 from cockpit.session.progress_file import ProgressFile
 from cockpit.session.snapshot import Snapshot, read_snapshot, write_snapshot
+from cockpit.session.snapshot_process import SnapshotProcess
 from cockpit.session.sqlite_file import translated_errors
 
 FOLDER_MODE = 0o2750
 EVENTS_AT_ONCE = 10_000
+PACKED_IN_A_TICK = 5_000
+"""Experiments of the largest state that the worker packs between two ticks; more are packed by another process."""
 COMPACT_WITHIN_S = 5.0
 """Seconds that a worker which ends spends on smaller files. All events of 100,000 experiments take 2.4 s of a
 processor."""
@@ -55,6 +57,7 @@ class Ledger:
         self._snapshot = self._usable_snapshot()
         self._stream = self._open_stream()
         self._progress = ProgressFile(self._folder.progress)
+        self._snapshot_process = SnapshotProcess(self._folder)
 
     @classmethod
     def create(cls, path: Path) -> Self:
@@ -130,32 +133,42 @@ class Ledger:
             raise LedgerError(f"{self.path} holds no session: make another with `cockpit new`")
         return fold_progress(state, self.live())
 
-    def snapshot(self, state: State, level: int = FAST) -> None:
+    def snapshot(self, state: State, small_until: float = 0.0) -> None:
         """Write the snapshot of a state at the ledger's last event. Raises LedgerFull on a full disk.
 
-        Another failure is ignored: the events hold the same state.
+        Another failure is ignored: the events hold the same state. `small_until` is that of `packed_state.pack`.
         """
         if self._stream.end.seq != state.seq or self._end.seq != state.seq:
             return  # the stream is behind, on a full disk: the next snapshot will do
+        self._snapshot_process.stop()
         try:
-            write_snapshot(self._folder.snapshot, state, self._stream.start_segment(), level)
+            write_snapshot(self._folder.snapshot, state, self._stream.start_segment(), small_until)
         except OSError as error:
             if is_full(error):
                 raise LedgerFull(self.path) from error
             log.warning("%s cannot be written: %s", self._folder.snapshot, error)
 
+    def begin_snapshot(self, state: State) -> None:
+        """Have the snapshot of a state written, in a time that does not grow with the session. Raises LedgerFull."""
+        if len(state.experiments) <= PACKED_IN_A_TICK:
+            self.snapshot(state)
+        elif self._stream.end.seq == self._end.seq:
+            self._snapshot_process.start(self._stream.start_segment())
+
     def compact(self, state: State, within_s: float = COMPACT_WITHIN_S) -> None:
         """Compact the files of a session without work. A file that cannot be changed now stays as it is.
 
-        The stream stays as it is where that takes longer than `within_s`: a person waits for the worker to end.
+        After `within_s` the rest of the events stays unpacked, the stream as it is, and the snapshot is packed fast: a
+        person waits for the worker to end.
         """
+        self._snapshot_process.stop()
         until = time.monotonic() + within_s
         try:
-            self._table.compact(self._end.seq)
+            self._table.compact(self._end.seq, until)
             self._try_to(lambda: self._compact_stream(until))
         except LedgerError as error:
             log.warning("older events stay unpacked: %s", error)
-        self.snapshot(state, SMALL if time.monotonic() < until else FAST)
+        self.snapshot(state, until)
 
     def _compact_stream(self, until: float) -> None:
         """Write the stream again in long frames, beside the old one. Raises OSError and LedgerError."""
@@ -183,6 +196,7 @@ class Ledger:
         self._stream = made
 
     def close(self) -> None:
+        self._snapshot_process.stop()
         if self._wal_fd >= 0:
             os.close(self._wal_fd)
             self._wal_fd = -1
@@ -216,6 +230,7 @@ class Ledger:
     def _write_stream_again(self) -> None:
         """Begin a new stream in the place of one that was removed, replaced or cut. Raises OSError."""
         self._stream.close()
+        self._snapshot_process.stop()
         self._remove_snapshot()
         self._stream = StreamWriter(self._folder.events, START)
         log.warning("%s was changed by another program and is written again", self._folder.events)

@@ -3,6 +3,7 @@
 A status reads a few dozen of a hundred thousand records, so only their blocks are inflated and decoded.
 """
 
+import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar, cast
@@ -40,15 +41,16 @@ class _Parts(msgspec.Struct, array_like=True):
     attempts: _Records
 
 
-def pack(state: State, level: int = FAST) -> bytes:
+def pack(state: State, small_until: float = 0.0) -> bytes:
+    """Return a state as bytes, packed small up to a time on the monotonic clock, and fast after it."""
     rest = msgspec.structs.replace(state, experiments={}, attempts={}, by_fingerprint={})
     first = list(state.by_fingerprint.values())
     return msgpack.encode(
         _Parts(
-            _deflated(rest, level),
-            _deflated(first, level),
-            _blocks(state.experiments, level),
-            _blocks(state.attempts, level),
+            _deflated(rest, small_until),
+            _deflated(first, small_until),
+            _blocks(state.experiments, small_until),
+            _blocks(state.attempts, small_until),
         )
     )
 
@@ -126,14 +128,15 @@ class LazyRecords(dict[str, T]):
         return [(name, self[name]) for name in self]
 
 
-def _blocks(records: Mapping[str, Experiment] | Mapping[str, Attempt], level: int) -> _Records:
+def _blocks(records: Mapping[str, Experiment] | Mapping[str, Attempt], small_until: float) -> _Records:
     every = list(records.values())
     starts = range(0, len(every), BLOCK_RECORDS)
-    blocks = [_deflated(every[start : start + BLOCK_RECORDS], level) for start in starts]
-    return _Records(_deflated(list(records), level), blocks)
+    blocks = [_deflated(every[start : start + BLOCK_RECORDS], small_until) for start in starts]
+    return _Records(_deflated(list(records), small_until), blocks)
 
 
-def _deflated(value: object, level: int) -> bytes:
+def _deflated(value: object, small_until: float) -> bytes:
+    level = SMALL if time.monotonic() < small_until else FAST
     return zlib.compress(msgpack.encode(value), level)
 
 

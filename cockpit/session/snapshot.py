@@ -2,6 +2,7 @@
 
 import os
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -34,11 +35,22 @@ class Snapshot(msgspec.Struct, frozen=True):
         return packed_state.glance(self.body)
 
 
-def write_snapshot(path: Path, state: State, place: Place, level: int) -> None:
-    """Write the snapshot of a state beside the old one, and rename it over it. Raises OSError."""
-    content = _HEADER.pack(STATE_FORMAT, place.seq, place.chain, place.offset) + packed_state.pack(state, level)
+def partial_of(path: Path) -> Path:
+    """Return the file that a snapshot is written to before it takes its place."""
+    return path.with_name(f"{path.name}.partial")
+
+
+def write_snapshot(
+    path: Path, state: State, place: Place, small_until: float = 0.0, is_wanted: Callable[[], bool] = lambda: True
+) -> None:
+    """Write the snapshot of a state beside the old one, and rename it over it if it is still wanted. Raises OSError.
+
+    `small_until` is a time on the monotonic clock: what is packed before it is packed smaller.
+    """
+    body = packed_state.pack(state, small_until)
+    content = _HEADER.pack(STATE_FORMAT, place.seq, place.chain, place.offset) + body
     checksum = digest(content, _CHECKSUM_BYTES)
-    partial = path.with_name(f"{path.name}.partial")
+    partial = partial_of(path)
     try:
         descriptor = os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, SNAPSHOT_MODE)
         with os.fdopen(descriptor, "wb") as file:
@@ -47,7 +59,10 @@ def write_snapshot(path: Path, state: State, place: Place, level: int) -> None:
             file.write(content)
             file.flush()
             os.fdatasync(descriptor)
-        partial.replace(path)
+        if is_wanted():
+            partial.replace(path)
+        else:
+            partial.unlink()
     except OSError:
         partial.unlink(missing_ok=True)
         raise

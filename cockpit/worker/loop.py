@@ -192,7 +192,7 @@ class Worker:
             self._parts.inbox.close()
 
     def snapshot(self) -> None:
-        self._ledger.snapshot(self.state)
+        self._ledger.begin_snapshot(self.state)
         self._snapshot_seq = self.state.seq
 
     def _react(self, event: Event) -> None:

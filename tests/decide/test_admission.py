@@ -64,6 +64,8 @@ class CappedFleet:
 
     def __init__(self, cap_usd: float, prices: list[float], depth: int, draw: Any, kind: str = "sim") -> None:
         self.now, self.draw, self.requests = 0.0, draw, 0
+        self.most_usd = cap_usd
+        """The cap; while more was committed before it was lowered, as much as still is."""
         specs = tuple(ClusterSpec(f"gpu-{i:02d}", "H100", usd) for i, usd in enumerate(prices, 1))
         session = Session(
             "s", "", "", FleetSpec(kind, specs, depth=depth), 0.0, "ann", time_limit_s=LIMIT_S, budget_usd=cap_usd,
@@ -75,8 +77,15 @@ class CappedFleet:
 
     def record(self, event: Event) -> None:
         self.state = fold(self.state, event)
+        if isinstance(event, BudgetSet):
+            self.most_usd = max(event.usd or float("inf"), committed_usd(self.state, self.now))
+        self.look(event)
+
+    def look(self, event: Event | None = None) -> None:
+        """Check that no more is committed than the cap allows, and no more than before where it was lowered."""
         committed = committed_usd(self.state, self.now)
-        assert committed <= self.state.budget_usd + CENT, (self.now, committed, event)
+        assert committed <= self.most_usd + CENT, (self.now, committed, self.most_usd, event)
+        self.most_usd = max(self.state.budget_usd or float("inf"), min(self.most_usd, committed))
 
     def propose(self, arms: int, kind: WaveKind = WaveKind.WAVE) -> str:
         wave = Wave(id=self.state.next_wave_id(), proposer="human", question="?", kind=kind)
@@ -107,7 +116,7 @@ class CappedFleet:
         until = self.now + seconds
         while self.now < until and not self.state.ended_at:
             self.now = min(until, wake_at(self.state, self.now), self._deadline())
-            assert committed_usd(self.state, self.now) <= self.state.budget_usd + CENT, self.now
+            self.look()
             self.overdue()
             self.settle()
 
@@ -138,9 +147,8 @@ class CappedFleet:
 
     def happen(self) -> None:
         cluster = self.draw(st.sampled_from(sorted(self.state.clusters)))
-        getattr(self, self.draw(st.sampled_from(["advance_cluster"] * 4 + ["request", "request", "lose", "words"])))(
-            cluster
-        )
+        what = self.draw(st.sampled_from(["advance_cluster"] * 4 + ["request", "request", "lose", "words", "cap"]))
+        getattr(self, what)(cluster)
         self.settle()
 
     def advance_cluster(self, name: str) -> None:
@@ -187,15 +195,17 @@ class CappedFleet:
             self.record(ApiReserved(at=self.now, request=f"1.{self.requests}", proposer="claude", model="m", usd=usd))
 
     def words(self, name: str) -> None:
-        """Hold or resume a cluster or everything, or raise the cap."""
-        word = self.draw(st.sampled_from(["hold", "resume", "hold all", "resume all", "raise"]))
-        if word == "raise":
-            self.record(BudgetSet(at=self.now, usd=self.state.budget_usd + 0.5, author="ann"))
-            return
+        """Hold or resume a cluster or everything."""
+        word = self.draw(st.sampled_from(["hold", "resume", "hold all", "resume all"]))
         target = "" if word.endswith("all") else name
         intent = Hold(target) if word.startswith("hold") else Resume(target)
         for event in handle_intent(self.state, intent, "ann", self.now):
             self.record(event)
+
+    def cap(self, name: str) -> None:
+        """Raise or lower the cap, or lift it for a time."""
+        cap_usd = self.draw(st.sampled_from([self.state.budget_usd + 0.5, 0.0, 0.2, 1.0, 2.0]))
+        self.record(BudgetSet(at=self.now, usd=cap_usd, author="ann"))
 
 
 @pytest.mark.timeout(300)

@@ -189,7 +189,8 @@ def test_a_run_that_found_no_process_to_start_in_is_lost_and_no_crash(
 
     monkeypatch.setattr("subprocess.Popen", refused)
     log = Log(str(tmp_path / "log"))
-    wanted = {"command": [], "source": "", "environment": {}, "time_limit_s": 60}
+    limits = dict.fromkeys(("memory_mb", "disk_mb", "processes", "cores"), 0)
+    wanted = {"command": [], "source": "", "environment": {}, "time_limit_s": 60, "limits": limits}
     ended = runner.run(UNCONFINED | wanted, RetryForRoom([], 0.5), log)
     log.close()
     assert ended["reason"] == runner.LOST

@@ -256,7 +256,7 @@ def test_children_that_live_between_two_measurements_are_estimated(
 
     none = {"memory_mb": 0, "processes": 0, "disk_mb": 0, "cores": 0}
     limits = usage.Limits({"source": str(tmp_path), "limits": none})
-    monkeypatch.setattr(usage, "descendants", lambda pid: [1, 1000 + int(4 * now)])
+    monkeypatch.setattr(usage, "descendants", lambda pid: [0, 1, 1000 + int(4 * now)])
     monkeypatch.setattr(usage, "stat_fields", fields)
     monkeypatch.setattr(usage, "resident_bytes", lambda pid: 0)
     monkeypatch.setattr(usage, "unmapped_bytes", lambda pids: 0)
@@ -265,7 +265,7 @@ def test_children_that_live_between_two_measurements_are_estimated(
     began = time.monotonic()
     for _ in range(100):
         now += 1.07
-        assert limits.exceeded(1, began + now) == ""
+        assert limits.exceeded(0, began + now) == ""
     assert limits.processor_s() == pytest.approx(now, rel=0.1)
 
 
@@ -278,7 +278,7 @@ def test_a_run_that_keeps_its_neighbours_cores_busy_is_past_its_share(
     }
     limits = usage.Limits(job)
     monkeypatch.setattr(usage, "CORES_SLACK_S", 0.0)
-    said = limits.exceeded(os.getpid(), time.monotonic() + 1)
+    said = limits.exceeded(os.getppid(), time.monotonic() + 1)
     assert "cores busy, past its share of 1e-09, which its neighbours need" in said
     assert limits.processor_s() > 0
 

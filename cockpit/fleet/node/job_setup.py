@@ -28,6 +28,7 @@ SCORING_LIMIT_S = 900.0
 MEMORY_SHARE = 0.95
 """Share of the machine's memory that the confined runs of all slots may use together."""
 PROCESSES_AT_MOST = 2_000
+"""Processes of one run, confined or not: many more would take the machine from its owner."""
 DISK_MB_AT_MOST = 200_000
 DISK_SHARE = 0.5
 """Share of the free disk that the confined runs of all slots may fill together."""
@@ -35,12 +36,15 @@ OWN_TEMPORARY = ".tmp"
 
 
 def limits(slots: int, cores: int, limited: bool, folder: Path) -> dict[str, float]:
-    """Return the limits of a run in `folder` on a machine that `slots` runs share, with `cores` for each."""
+    """Return the limits of a run in `folder` on a machine that `slots` runs share, with `cores` for each.
+
+    A run that is not `limited` has the limit of processes alone.
+    """
     memory_mb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE") / 2**20
     free_mb = shutil.disk_usage(folder).free / 2**20
     return {
         "memory_mb": MEMORY_SHARE * memory_mb / slots if limited else 0,
-        "processes": PROCESSES_AT_MOST if limited else 0,
+        "processes": PROCESSES_AT_MOST,
         "cores": max(1, cores) if limited and slots > 1 else 0,
         "disk_mb": max(1, min(DISK_MB_AT_MOST, DISK_SHARE * free_mb / slots)) if limited else 0,
     }

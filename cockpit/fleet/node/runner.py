@@ -30,6 +30,7 @@ from cockpit.fleet.node.data import fingerprints, write_marks
 from cockpit.fleet.node.device_use import DeviceUse
 from cockpit.fleet.node.disk import RetryForRoom, may_pass
 from cockpit.fleet.node.signals import survive_unused_signals
+from cockpit.fleet.node.task_limit import TaskLimit
 from cockpit.fleet.node.usage import Limits, descendants
 
 if TYPE_CHECKING:
@@ -292,16 +293,20 @@ def run(
     """
     system_calls.refuse(system_calls.Confinement(*job["confinement"]))  # type: ignore[misc]
 
+    limits = Limits(job)
+    task_limit = TaskLimit(limits.processes)
+
     def start() -> "subprocess.Popen[bytes]":
-        begun: subprocess.Popen[bytes] = subprocess.Popen(
-            job["command"],  # type: ignore[call-overload]
-            cwd=job["source"],
-            env=job["environment"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        with task_limit.applied():
+            begun: subprocess.Popen[bytes] = subprocess.Popen(
+                job["command"],  # type: ignore[call-overload]
+                cwd=job["source"],
+                env=job["environment"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         return begun
 
     try:
@@ -311,21 +316,26 @@ def run(
             lambda error: log.write(f"[cockpit waits to start it: {error}]\n".encode()),
         )
     except OSError as error:
+        task_limit.remove()
         message = f"it could not be started: {error}"
         log.write(f"{message}\n".encode())
         return {"exit_code": 127, "reason": LOST if may_pass(error) else EXITED, "message": message, "sampled_s": 0.0}
-    limits = Limits(job)
-    reason, message = watch(child, job, limits, retry.cancelled, log, device)
-    end_descendants(child.pid)
+    reason, message = watch(child, job, limits, retry.cancelled, log, device, task_limit)
+    task_limit.forbid_more()
+    end_descendants(child.pid, task_limit)
+    task_limit.remove()
     drain(child, log)
     return {"exit_code": child.returncode, "reason": reason, "message": message, "sampled_s": limits.processor_s()}
 
 
 def watch(
     child: "subprocess.Popen[bytes]", job: "dict[str, object]", limits: "Limits", cancelled: list[int], log: Log,
-    device: "DeviceUse | None",
+    device: "DeviceUse | None", task_limit: TaskLimit,
 ) -> tuple[str, str]:  # fmt: skip
-    """Copy output until the child ends; end its group at a limit or when cancelled. Returns (reason, message)."""
+    """Copy output until the child ends; end its group at a limit or when cancelled. Returns (reason, message).
+
+    Limits of what it uses hold in the seconds too that it has to end in.
+    """
     deadline = time.monotonic() + float(str(job["time_limit_s"]))
     reason, message = EXITED, ""
     assert child.stdout is not None
@@ -336,11 +346,13 @@ def watch(
         if device is not None and log.at_line_start and (line := device.take()):
             log.write(line)
         now = time.monotonic()
+        over = task_limit.exceeded() or limits.exceeded(os.getpid(), now)
+        if over:
+            end_group(child.pid, signal.SIGKILL)  # more time would harm others
         if reason == EXITED:
-            over = limits.exceeded(child.pid, now)
             if cancelled or over or now > deadline:
                 reason, message = (CANCELLED, "") if cancelled else (OVER_LIMIT, over) if over else (TIMED_OUT, "")
-                end_group(child.pid, signal.SIGKILL if over else signal.SIGTERM)  # more time would harm others
+                end_group(child.pid, signal.SIGTERM)
                 deadline = now + KILL_AFTER_S
         elif now > deadline:
             end_group(child.pid, signal.SIGKILL)
@@ -383,12 +395,12 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def end_descendants(group: int) -> None:
+def end_descendants(group: int, task_limit: TaskLimit) -> None:
     """Kill the run's group, and every descendant that left it, and collect them."""
     end_group(group, signal.SIGKILL)
     until = time.monotonic() + REAP_WITHIN_S
     while time.monotonic() < until:
-        left = descendants(os.getpid())[1:]
+        left = {*descendants(os.getpid())[1:], *task_limit.remaining()} - {os.getpid()}
         for pid in left:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)

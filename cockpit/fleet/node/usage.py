@@ -8,10 +8,14 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import subprocess
 import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 MEASURE_EVERY_S = 1.0
+GROWTH = 0.25
+"""New tasks of the machine, as a share of a run's processes, after which the run is measured at once."""
 CORES_TOLERANCE = 0.25
 CORES_SLACK_S = 20.0
 """Processor seconds allowed beyond a run's share of the cores and its tolerance, for imports and compilation."""
@@ -39,7 +43,7 @@ class Limits:
         limits = job["limits"]
         assert isinstance(limits, dict)
         self._memory_mb, self._disk_mb = float(limits["memory_mb"]), float(limits["disk_mb"])
-        self._processes, self._cores = int(limits["processes"]), float(limits["cores"])
+        self.processes, self._cores = int(limits["processes"]), float(limits["cores"])
         self._began = time.monotonic()
         self._live: dict[tuple[int, str], Seen] = {}
         """The processes in the last measurement, by number and start time."""
@@ -47,26 +51,31 @@ class Limits:
         """Processor seconds of processes that have ended."""
         self._source = str(job.get("writable") or job["source"])
         self._measured_at = self._disk_measured_at = 0.0
+        self._tasks = tasks_of_machine()
 
-    def exceeded(self, pid: int, now: float) -> str:
-        """Return a sentence on a limit that the run exceeds; empty if it is within all limits."""
-        if now - self._measured_at < MEASURE_EVERY_S:
+    def exceeded(self, runner: int, now: float) -> str:
+        """Return a sentence on a limit that the run exceeds; empty if it is within all limits.
+
+        Everything below its runner counts, since the runner adopts what a run has left behind.
+        """
+        if now - self._measured_at < MEASURE_EVERY_S and not self._grows():
             return ""
         since_s, self._measured_at = now - (self._measured_at or self._began), now
-        found = descendants(pid)
+        self._tasks = tasks_of_machine()
+        found = descendants(runner)[1:]
+        if self.processes and len(found) > self.processes:
+            return f"it had {len(found):,} processes, past its limit of {self.processes:,}"
         self._count(found, since_s)
         memory_mb = (sum(resident_bytes(one) for one in found) + unmapped_bytes(found)) / 2**20
         if self._memory_mb and memory_mb > self._memory_mb:
             return f"it used {memory_mb:,.0f} MB of memory, past its limit of {self._memory_mb:,.0f} MB"
-        if self._processes and len(found) > self._processes:
-            return f"it had {len(found)} processes, past its limit of {self._processes}"
         allowed_s = self._cores * (1 + CORES_TOLERANCE) * (now - self._began) + CORES_SLACK_S
         if self._cores and self.processor_s() > allowed_s:
             used = self.processor_s() / (now - self._began)
             return f"it kept {used:.1f} cores busy, past its share of {self._cores:g}, which its neighbours need"
         if self._disk_mb and now - self._disk_measured_at > MEASURE_DISK_EVERY_S:
             self._disk_measured_at = now
-            held = folder_bytes(self._source) + nameless_bytes(found[1:])
+            held = folder_bytes(self._source) + nameless_bytes(found)
             if held >= UNCOUNTED:
                 return f"its folder holds more than {FILES_MEASURED:,} files"
             if held / 2**20 > self._disk_mb:
@@ -76,6 +85,10 @@ class Limits:
     def processor_s(self) -> float:
         """Return the processor seconds of all processes, those that have ended included."""
         return self._ended_s + sum(one.used_s for one in self._live.values())
+
+    def _grows(self) -> bool:
+        """Tell if the machine has many more tasks than at the last measurement: the run may be the reason."""
+        return bool(self.processes) and tasks_of_machine() - self._tasks > GROWTH * self.processes
 
     def _count(self, found: list[int], since_s: float) -> None:
         """Add up the processor time of live processes, and estimate the time of those that ended between measurements.
@@ -98,17 +111,41 @@ class Limits:
         self._live = live
 
 
+def tasks_of_machine() -> int:
+    """Return the number of processes and threads of this machine, at the cost of one small file; 0 without /proc."""
+    with contextlib.suppress(OSError, ValueError, IndexError), open("/proc/loadavg", encoding="ascii") as file:
+        return int(file.read().split()[3].partition("/")[2])
+    return 0
+
+
 def descendants(pid: int) -> list[int]:
-    """Return the process and its descendants, parents first; the process alone without /proc."""
+    """Return the process and all below it, parents first; the process alone where nothing tells its children."""
     children: dict[int, list[int]] = {}
-    with contextlib.suppress(OSError):
-        for name in os.listdir("/proc"):
-            if name.isdigit() and (parent := parent_of(int(name))):
-                children.setdefault(parent, []).append(int(name))
+    for one, parent in parents() if os.path.isdir("/proc/self") else listed_parents():
+        children.setdefault(parent, []).append(one)
     found = [pid]
     for one in found:
         found.extend(children.get(one, []))
     return found
+
+
+def parents() -> Iterator[tuple[int, int]]:
+    """Yield each live process and its parent, by /proc."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir("/proc"):
+            if name.isdigit() and (parent := parent_of(int(name))):
+                yield int(name), parent
+
+
+def listed_parents() -> Iterator[tuple[int, int]]:
+    """Yield each live process and its parent, as `ps` lists them: macOS has no /proc."""
+    with contextlib.suppress(OSError, ValueError), subprocess.Popen(
+        ["ps", "-A", "-o", "pid=,ppid=,stat="], stdout=subprocess.PIPE, text=True
+    ) as ps:  # fmt: skip
+        for line in ps.communicate()[0].splitlines():
+            one, parent, status = line.split(None, 2)
+            if not status.startswith("Z") and int(one) != ps.pid:
+                yield int(one), int(parent)
 
 
 def parent_of(pid: int) -> int:
@@ -138,7 +175,7 @@ def unmapped_bytes(pids: list[int]) -> int:
     """
     own, mapped = set(memory_mounts(os.getpid())), 0
     held: dict[str, int] = {}
-    for pid in pids[1:]:
+    for pid in pids:
         mapped += shared_bytes(pid)
         for device, place in memory_mounts(pid).items():
             if device not in own and device not in held:

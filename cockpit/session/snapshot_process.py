@@ -1,0 +1,93 @@
+"""Write the snapshot of a large session in another process, from the session's files, so that no tick waits for it.
+
+The process folds the event stream from the last snapshot to a place in it. It needs nothing of the worker, and takes
+as much memory as a screen of the session.
+"""
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cockpit
+from cockpit.core.event_codec import AnyEvent, decode_event
+from cockpit.session.event_stream import START, Place, StreamReader
+from cockpit.session.folding import fold_session
+from cockpit.session.paths import SessionFolder
+from cockpit.session.snapshot import partial_of, read_snapshot, write_snapshot
+
+NICENESS = 10
+STARTED = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1));"
+    " from cockpit.session.snapshot_process import main; main(*sys.argv[1:])"
+)
+PACKAGES = str(Path(cockpit.__file__).parents[1])
+
+log = logging.getLogger("cockpit.worker")
+
+
+class SnapshotProcess:
+    """The process that writes the snapshot of a session; one at a time."""
+
+    def __init__(self, folder: SessionFolder) -> None:
+        self._folder = folder
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def start(self, place: Place) -> None:
+        """Begin to write the state at a place of the event stream, unless the last one is not written yet."""
+        if self._child is not None and self._child.poll() is None:
+            return
+        if self._child is not None and self._child.returncode:
+            log.warning("the last snapshot was not written: its process ended with %d", self._child.returncode)
+        words = (
+            str(self._folder.root.absolute()),
+            str(place.seq),
+            place.chain.hex(),
+            str(place.offset),
+            str(os.getpid()),
+        )
+        try:
+            self._child = subprocess.Popen(
+                [sys.executable, "-I", "-c", STARTED, PACKAGES, *words],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                env={"PATH": os.environ.get("PATH", os.defpath)},
+            )  # fmt: skip
+        except OSError as error:
+            log.warning("no process can be started for the snapshot: %s", error)
+
+    def wait(self) -> int:
+        """Wait until it has written. Returns its exit status; 0 where none was started."""
+        return self._child.wait() if self._child is not None else 0
+
+    def stop(self) -> None:
+        """End the process, because the file or the stream is about to be replaced."""
+        if self._child is not None:
+            self._child.kill()
+            if self._child.wait():
+                partial_of(self._folder.snapshot).unlink(missing_ok=True)
+            self._child = None
+
+
+def main(root: str, seq: str, chain: str, offset: str, worker: str) -> None:
+    os.nice(NICENESS)
+    write_at(SessionFolder(Path(root)), Place(int(seq), bytes.fromhex(chain), int(offset)), int(worker))
+
+
+def write_at(folder: SessionFolder, place: Place, worker: int) -> None:
+    """Write the snapshot at a place of the stream. A worker that has ended leaves that to the next one.
+
+    Raises ValueError where the stream is not the one of that place.
+    """
+    before = read_snapshot(folder.snapshot)
+    reader = StreamReader(folder.events, before.place if before else START)
+    frames = reader.frames()
+
+    def next_events(seq: int) -> Sequence[AnyEvent]:
+        return [decode_event(body) for body in next(frames, ())] if seq < place.seq else ()
+
+    state = fold_session(lambda: before.state() if before else None, next_events, folder.name)
+    if state is None or reader.place != place:
+        raise ValueError(f"{folder.events} has no frame that ends at event {place.seq}")
+    write_snapshot(folder.snapshot, state, place, is_wanted=lambda: os.getppid() == worker)
