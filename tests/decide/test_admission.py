@@ -25,9 +25,10 @@ from cockpit.core.events import (
     Started,
     Submitted,
     Submitting,
+    Trouble,
 )
 from cockpit.core.fold import fold
-from cockpit.core.intents import Approve, Hold, Resume
+from cockpit.core.intents import Approve, Hold, Resume, SetBudget
 from cockpit.core.model import (
     AttemptStatus,
     Change,
@@ -221,6 +222,41 @@ def test_the_money_committed_never_passes_the_cap(data: st.DataObject) -> None:
             return
         world.happen()
         world.wait(data.draw(st.sampled_from([0.0, 1.0, 20.0, 90.0, 400.0, 3600.0])))
+
+
+def test_a_cap_below_what_is_committed_starts_nothing_and_lets_the_runs_finish() -> None:
+    """Lower the cap while four runs are under way: they end, and then their clusters do."""
+    world = CappedFleet(8.0, [2.0] * 4, 1, None)
+    world.settle()
+    world.approve(world.propose(8))
+    for name in world.state.clusters:
+        world.record(ClusterUp(at=0.0, cluster=name, hardware="H100"))
+    world.settle()
+    running = list(world.state.in_flight)
+    for attempt in running:
+        world.record(Started(at=0.0, attempt=attempt))
+    world.now = 60.0
+    committed = committed_usd(world.state, world.now)
+    told = handle_intent(world.state, SetBudget(1.0), "ann", world.now)
+    assert isinstance(told[0], BudgetSet) and isinstance(told[1], Trouble)
+    assert f"${committed:.2f} is spent or reserved already, more than the cap of $1.00" in told[1].text
+    for event in told:
+        world.record(event)
+    world.settle()
+    assert list(world.state.in_flight) == running
+    world.now = 120.0
+    for attempt in running:
+        world.record(Ended(at=world.now, attempt=attempt, outcome=Outcome.VALID, metrics=Metrics(1.0)))
+        world.settle()
+    assert not world.state.in_flight
+    world.wait(7200.0)
+    assert {cluster.state for cluster in world.state.clusters.values()} == {ClusterState.DOWN}
+
+
+def test_a_cap_above_what_is_committed_needs_no_word() -> None:
+    world = CappedFleet(8.0, [2.0], 1, None)
+    for cap_usd in (0.0, 7.0):
+        assert [type(one) for one in handle_intent(world.state, SetBudget(cap_usd), "ann", 0.0)] == [BudgetSet]
 
 
 def test_ten_approvals_at_once_launch_and_submit_within_the_cap() -> None:

@@ -12,6 +12,7 @@ from cockpit.core.events import (
     ProposerSet,
     Resumed,
     SessionEnding,
+    Trouble,
 )
 from cockpit.core.intents import (
     End,
@@ -27,6 +28,7 @@ from cockpit.core.intents import (
 from cockpit.core.knob_events import KnobSet
 from cockpit.core.model import PROPOSERS
 from cockpit.core.state import State, is_asked
+from cockpit.decide.budget import committed_usd
 from cockpit.decide.intents.request import Handlers, IntentRequest, Refused, target_named
 from cockpit.decide.knob_settings import knob_problem
 from cockpit.decide.outside_proposer import outside_proposer_note
@@ -75,7 +77,15 @@ def _set_proposer(asked: IntentRequest, intent: SetProposer) -> list[Event]:
 def _set_budget(asked: IntentRequest, intent: SetBudget) -> list[Event]:
     if intent.usd < 0:
         raise Refused("a budget is a number of dollars, 0 for no cap")
-    return [BudgetSet(at=asked.at, usd=intent.usd, author=asked.author)]
+    budget_set = BudgetSet(at=asked.at, usd=intent.usd, author=asked.author)
+    committed = committed_usd(asked.state, asked.at)
+    if not 0 < intent.usd < committed:
+        return [budget_set]
+    text = (
+        f"${committed:.2f} is spent or reserved already, more than the cap of ${intent.usd:.2f}: nothing new starts,"
+        " runs in flight finish unless you kill them, and each cluster goes down once it is free"
+    )
+    return [budget_set, Trouble(at=asked.at, text=text)]
 
 
 def _set_early_stopping(asked: IntentRequest, intent: SetEarlyStopping) -> list[Event]:

@@ -26,7 +26,7 @@ class TaskLimit:
     """The kernel's limit of the tasks of one run."""
 
     def __init__(self, processes: int, groups: Path = CONTROL_GROUPS) -> None:
-        """Make a control group for a run of so many processes; 0 for no limit."""
+        """Make a control group for a run of at most `processes`; 0 for no limit."""
         self.tasks = processes * TASKS_A_PROCESS
         self._own, self._group = _made_group(groups, self.tasks) if self.tasks else (None, None)
 
@@ -119,7 +119,7 @@ def _remove_empty(folder: Path) -> None:
 
 
 def _limit_owner(tasks: int, soft: int, hard: int) -> None:
-    """Let the owner of the run have so many tasks more than now, within the limit that is set already."""
+    """Allow the owner of the run this number of tasks more than now, within the limit that is set already."""
     have = _tasks_of_owner()
     limits = [limit for limit in (soft, hard, have + tasks) if limit != resource.RLIM_INFINITY]
     with contextlib.suppress(OSError, ValueError):
