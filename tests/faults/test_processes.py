@@ -10,7 +10,7 @@ import pytest
 
 from cockpit.core.model import RunAccess
 from cockpit.fleet.local.fleet import processes_of
-from cockpit.fleet.node import order, usage
+from cockpit.fleet.node import job_setup, usage
 from cockpit.fleet.node.task_limit import TASKS_A_PROCESS, TaskLimit
 from tests.fleet.test_runner import Run
 
@@ -46,7 +46,7 @@ BOMBS = {
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(order, "PROCESSES_AT_MOST", LIMIT)
+    monkeypatch.setattr(job_setup, "PROCESSES_AT_MOST", LIMIT)
     return LIMIT
 
 
@@ -103,7 +103,7 @@ CAN_GROUP = group_of(TaskLimit(1))
 def test_the_kernel_refuses_a_run_more_threads_and_the_run_is_told_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, access: RunAccess
 ) -> None:
-    monkeypatch.setattr(order, "PROCESSES_AT_MOST", 10)
+    monkeypatch.setattr(job_setup, "PROCESSES_AT_MOST", 10)
     threads = f"for _ in range(200):\n    threading.Thread(target=time.sleep, args=(90,), daemon=True).start()\n{WAIT}"
     ended = Run(tmp_path, HEAD + threads, access=access).ended(within_s=60)
     assert ended.reason == "limit"
