@@ -321,6 +321,8 @@ def run(
         log.write(f"{message}\n".encode())
         return {"exit_code": 127, "reason": LOST if may_pass(error) else EXITED, "message": message, "sampled_s": 0.0}
     reason, message = watch(child, job, limits, retry.cancelled, log, device, task_limit)
+    if reason == EXITED and (refused := task_limit.exceeded()):
+        reason, message = OVER_LIMIT, refused
     task_limit.forbid_more()
     end_descendants(child.pid, task_limit)
     task_limit.remove()
