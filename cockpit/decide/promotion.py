@@ -17,6 +17,7 @@ from cockpit.decide.decision_context import UP, DecisionContext, gather, margin_
 from cockpit.decide.evidence import RUNS_READ, noise_of, readings_of
 from cockpit.decide.experiment_test import final_runs, tested
 from cockpit.decide.rebasing import carries_test, first_runs, rebased_as
+from cockpit.decide.rescoring import broken_rule
 from cockpit.decide.result_batching import wait_for_results_until
 from cockpit.decide.run_seeds import with_paired_seeds
 from cockpit.decide.schedule import RunSpec, next_attempt
@@ -90,6 +91,8 @@ def _decided(
     if experiment.id == state.incumbent:
         return [context.decided(experiment, ExperimentStatus.KEPT, experiment.reason)]
     if broken := broken_constraint(state, experiment):
+        return context.discard(experiment, broken)
+    if broken := broken_rule(state, experiment):
         return context.discard(experiment, broken)
     if WITHOUT in experiment.levels:
         return ablated(state, context, experiment)

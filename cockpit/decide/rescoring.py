@@ -51,14 +51,24 @@ def no_rescore(attempt: Attempt) -> str:
     return attempt.rescore.trouble if attempt.rescore else ""
 
 
+def broken_rule(state: State, experiment: Experiment) -> str:
+    """Return the rule that a run of the experiment breaks, in a clause; empty for none.
+
+    One run is enough: no test of the others is worth its time.
+    """
+    if not state.session.rescore or scorer_trouble(state):
+        return ""
+    found = (state.attempts[name].rescore for name in experiment.attempts)
+    return next((f"it {one.failed}" for one in found if one and one.failed), "")
+
+
 def rescore_problem(state: State, experiment: Experiment) -> str:
     """Return what the scores from outside say against keeping the experiment, in a clause; empty for nothing."""
     if not state.session.rescore or scorer_trouble(state):
         return ""
     runs = [state.attempts[name] for name in experiment.attempts]
-    tests = [run.rescore for run in runs if run.kind in (*TEST_KINDS, AttemptKind.CONFIRMATION) and run.rescore]
-    if failed := next((one.failed for one in tests if one.failed), ""):
-        return f"it {failed}"
+    if broken := broken_rule(state, experiment):
+        return broken
     if _repeats_itself(state, runs):
         return f"it {SAME_MODEL}"
     found = [run.rescore for run in runs if run.kind is AttemptKind.CONFIRMATION and run.metrics]

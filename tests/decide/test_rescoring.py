@@ -54,6 +54,18 @@ def test_a_gain_that_cannot_be_shown_from_outside_is_not_kept(rescore: Rescore |
     assert reason in experiment.reason
 
 
+def test_a_first_run_that_breaks_a_rule_is_not_tested() -> None:
+    """Rescore all runs: the one that screens an arm shows that it cheats, before any other is spent on it."""
+    leak = Rescore(failed="attends to the future: logits at 17 moved when token 40 changed")
+    world = World(truth, rescore=lambda attempt: GOOD if attempt.experiment == "e0000" else leak, rescores="all")
+    world.run(0.1)
+    (better,) = world.propose({"LR": 2})
+    world.run(1.5)
+    experiment = world.state.experiments[better]
+    assert (experiment.status, experiment.reason) == (ExperimentStatus.DISCARDED, f"it {leak.failed}")
+    assert len(experiment.attempts) == 1
+
+
 @pytest.mark.parametrize("why", [Rescore(trouble="no scorer here"), Rescore(failed="printed 2.0, and scores 1.0")])
 def test_a_scorer_that_refuses_the_baseline_refuses_nothing_else(why: Rescore) -> None:
     """Blame the scorer, because the baseline is code that a person trusts."""

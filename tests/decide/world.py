@@ -64,6 +64,7 @@ class World:
         sd: float = 0.003,
         seed: int = 0,
         rescore: Callable[[Attempt], Rescore | None] | None = None,
+        rescores: str = "keeps",
         metric: Metric = VAL_BPB,
         second: Callable[[Mapping[str, Value]], dict[str, float]] | None = None,
         second_units: Mapping[str, str] = MappingProxyType({}),
@@ -85,7 +86,7 @@ class World:
         better = "H200" if {"H100", "H200"} <= set(hardware) else ""
         fleet = FleetSpec("sim", specs, screen_hardware=hardware[0], validate_hardware=better)
         session = Session("s", "", "", fleet, 0.0, "t", seed=seed, constants=dict(constants), proposer="human",
-                          time_budget_s=RUN_S, rescore="keeps" if rescore else "", metric=metric)  # fmt: skip
+                          time_budget_s=RUN_S, rescore=rescores if rescore else "", metric=metric)  # fmt: skip
         self.state = State(session)
         self.record(
             SessionCreated(at=0, session=session, mode=Mode.AUTOPILOT, envelope=Envelope(filler=False, patches=True))
