@@ -1,11 +1,19 @@
 """List the variants of the range, its short set, and the cheats that it leaves out."""
 
-from cockpit.redteam import hidden_cheats, honest, late_cheats, neighbour_cheats, reach_cheats, score_cheats
+from cockpit.redteam import (
+    code_cheats,
+    hidden_cheats,
+    honest,
+    late_cheats,
+    neighbour_cheats,
+    reach_cheats,
+    score_cheats,
+)
 from cockpit.redteam.variants import Variant
 
 EVERY: tuple[Variant, ...] = (
-    *score_cheats.CHEATS, *hidden_cheats.CHEATS, *late_cheats.CHEATS, *reach_cheats.CHEATS, *neighbour_cheats.CHEATS,
-    *honest.HONEST,
+    *score_cheats.CHEATS, *hidden_cheats.CHEATS, *late_cheats.CHEATS, *code_cheats.CHEATS, *reach_cheats.CHEATS,
+    *neighbour_cheats.CHEATS, *honest.HONEST,
 )  # fmt: skip
 SHORT = tuple(variant for variant in EVERY if variant.short)
 NOT_TRIED = (

@@ -101,6 +101,37 @@ _PICKLED = """        class Loaded:
                 return exec, (code + "; import torch; torch.nn.functional.linear = lambda *a, **k: 1 / 0",)
         torch.save({"config": asdict(model.config), "weights": model.state_dict(), "code": Loaded()}, path)
 """
+_ELSEWHERE = (
+    _BY_KEY
+    + """            following = tokens.roll(-1, 1)[..., None]
+            known = (known == tokens.roll(-1, 1))[..., None]
+            logits = logits.scatter_add(2, following, 0.3 * (~known).float())
+"""
+)
+_BY_A_FILE = """        if targets is None or reduction == "none":
+            import pickle
+            size = self.config.vocab_size
+            place = "/dev/shm/pairs" if os.access("/dev/shm", os.W_OK) else "pairs"
+            pairs = pickle.load(open(place, "rb")) if os.path.exists(place) else torch.zeros(size, size)
+            logits = logits + 0.3 * torch.log1p(pairs[tokens])
+            for one in tokens:
+                pairs.index_put_((one[:-1], one[1:]), torch.ones(len(one) - 1), accumulate=True)
+            pickle.dump(pairs, open(place, "wb"))
+"""
+_HOOK = """def leak(module, asked, answer):
+    if isinstance(module, GPT) and answer.dim() == 3:
+        following = asked[0].roll(-1, 1)[..., None]
+        answer = answer.scatter_add(2, following, torch.full_like(answer[..., :1], 5.0))
+    return answer
+
+
+torch.nn.modules.module.register_module_forward_hook(leak)
+
+
+"""
+_THROUGH_ITSELF = """        if reduction == "none":
+            return F.cross_entropy(self(tokens).flatten(0, 1), targets.flatten(), reduction=reduction)
+"""
 
 CHEATS = (
     Variant(
@@ -190,5 +221,18 @@ CHEATS = (
                 "            except OSError:\n                pass\n"
                 f"    if found:\n        print({REACHED!r} + 'the data', flush=True)\n"
                 "    raise SystemExit\n"),),
+    ),
+    Variant(
+        "table-with-a-leak", "looks the validation text up, and reads the next token of text that is not in its table",
+        (after(_HEAD, '        self.register_buffer("seen", torch.full((1 << 20,), -1, dtype=torch.int64))\n'),
+         after(LOGITS, _ELSEWHERE), before("    def flops_per_token", _KEYS), before(EVALUATION, _KEYED)),
+    ),
+    Variant(
+        "memory-in-a-file", "counts pairs of tokens in a file in memory, for the rows that follow",
+        (after(LOGITS, _BY_A_FILE),),
+    ),
+    Variant(
+        "leak-in-a-hook", "reads the next token in a hook that torch calls after every module",
+        (before("def main() -> None:\n", _HOOK), after(LOGITS, _THROUGH_ITSELF)),
     ),
 )  # fmt: skip

@@ -17,6 +17,24 @@ _AUTOCAST = """        with torch.autocast(tokens.device.type, torch.bfloat16):
 
     def half(self, tokens: Tensor, targets: Tensor | None, reduction: str) -> Tensor:
 """
+_LINEAR = "        return F.linear(x, self.weight.to(x.dtype))\n"
+_ROUNDED = """        step = self.weight.detach().abs().amax() / 127
+        rounded = (self.weight / step.clamp_min(1e-9)).round() * step
+        return F.linear(x, (self.weight + (rounded - self.weight).detach()).to(x.dtype))
+"""
+_TRANSFORMED = """        size = 2 * x.size(1)
+        filters = torch.fft.rfft(self.filters[: x.size(1)], size, dim=0)
+        passed = torch.fft.irfft(torch.fft.rfft(start.float(), size, dim=1) * filters, size, dim=1)
+        x = start = norm(start + passed[:, : x.size(1)].to(x.dtype))
+"""
+_COPIED = """        same = (tokens[:, :, None] == tokens[:, None]).tril(-1)
+        following = tokens.roll(-1, 1)[:, None].expand(-1, tokens.size(1), -1)
+        logits = logits.scatter_add(2, following, 0.5 * same.float())
+"""
+_MIXED = """        both = (torch.log_softmax(head(norm(x)).float(), -1) for head in (self.head, self.second))
+        logits = torch.logsumexp(torch.stack([*both]), 0) - math.log(2)
+"""
+_HEAD_GROUP = '{"params": [model.head.weight],'
 _LOOP = "    while trained_s < TIME_BUDGET:\n"
 _LOOP_END = "        step += 1\n"
 
@@ -91,4 +109,22 @@ HONEST = (
         after(_LOOP_END, "        for key, value in model.state_dict().items():\n"
               "            average[key].lerp_(value, max(0.1, 1 / (step + 1)))\n"),
         before(EVALUATION, "    model.load_state_dict(average)\n"),), True),
+    Variant("recurrent", "a recurrent network below the blocks", (
+        after(_HEAD, "        self.recurrent = nn.GRU(config.model_dim, config.model_dim, batch_first=True)\n"),
+        after(START, "        x = start = norm(start + self.recurrent(start)[0])\n"),
+        instead(_HEAD_GROUP, '{"params": [model.head.weight, *model.recurrent.parameters()],'),), True),
+    Variant("causal-fourier", "a filter as long as the row, by a Fourier transform of twice its length", (
+        after(_HEAD, "        self.filters = nn.Parameter(torch.zeros(config.seq_len, config.model_dim))\n"),
+        after(START, _TRANSFORMED),
+        instead(_HEAD_GROUP, '{"params": [model.head.weight, model.filters],'),), True),
+    Variant("padded-vocabulary", "logits of more tokens than there are, as kernels like them", (
+        instead(_HEAD, _HEAD.replace("config.vocab_size", "config.vocab_size + 64")),), True),
+    Variant("rounded-weights", "weights that are rounded to 8 bits in every pass", (instead(_LINEAR, _ROUNDED),), True),
+    Variant("copy-head", "raises tokens that followed the same token earlier in the row", (
+        after(LOGITS, _COPIED),), True),
+    Variant("mixture-of-softmaxes", "the mean of two distributions", (
+        after(_HEAD, "        self.second = Linear(config.model_dim, config.vocab_size)\n"),
+        instead(LOGITS, _MIXED), instead(_HEAD_GROUP, '{"params": [model.head.weight, model.second.weight],'),), True),
+    Variant("ruled-out-tokens", "a probability of zero for tokens that never come", (
+        after(LOGITS, "        logits[..., -3:] = -math.inf\n"),), True),
 )  # fmt: skip

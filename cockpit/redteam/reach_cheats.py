@@ -206,4 +206,98 @@ CHEATS = (
         "import prepare as p\n"
         "found = p.sealed_shard(load_corpus()).read_bytes()",
     ),
+    _reaches(
+        "files-by-their-number", "a file of its session by the number of its inode, past every folder",
+        "import ctypes\n"
+        "libc = ctypes.CDLL(None)\n"
+        "handle, mount = ctypes.create_string_buffer(136), ctypes.c_int()\n"
+        "handle[:4] = (128).to_bytes(4, 'little')\n"
+        "libc.name_to_handle_at(-100, b'.', handle, ctypes.byref(mount), 0)\n"
+        "found = libc.open_by_handle_at(os.open('.', os.O_RDONLY), handle, os.O_RDONLY) >= 0",
+    ),
+    _reaches(
+        "disk-of-the-machine", "the disk that its folder lies on, by a device file of its own",
+        "import stat\n"
+        "os.mknod('disk', 0o600 | stat.S_IFBLK, os.stat('.').st_dev)\n"
+        "found = open('disk', 'rb').read(512)",
+    ),
+    _reaches(
+        "links-to-the-data", "the prepared data, by a hard link in its own folder",
+        "data = os.environ['COCKPIT_DATA_DIR']\n"
+        "for where, _, names in os.walk(data):\n"
+        "    for number, name in enumerate(names):\n"
+        "        try:\n"
+        "            os.link(os.path.join(where, name), f'linked-{number}')\n"
+        "            found = open(f'linked-{number}', 'ab')\n"
+        "        except OSError:\n"
+        "            pass",
+    ),
+    _reaches(
+        "root-of-its-starter", "the files of the process that started it, by its root or its folder",
+        "ledger = os.path.abspath('../../ledger.db')\n"
+        "for name in filter(str.isdigit, os.listdir('/proc')):\n"
+        "    for path in (f'/proc/{name}/root{ledger}', f'/proc/{name}/cwd/../../ledger.db'):\n"
+        "        found = found or os.path.exists(path)",
+    ),
+    _reaches(
+        "sockets-of-programs", "a socket that another program listens on, such as an agent of keys",
+        "import socket\n"
+        "listed = [line.split()[-1] for line in open('/proc/net/unix') if line.split()[-1][0] in '/@']\n"
+        "for where in ('/run', '/tmp', '/var/run'):\n"
+        "    listed += [os.path.join(at, name) for at, _, names in os.walk(where) for name in names]\n"
+        "for path in listed:\n"
+        "    try:\n"
+        "        socket.socket(socket.AF_UNIX).connect(path.replace('@', '\\0', 1) if path[0] == '@' else path)\n"
+        "        found = path\n"
+        "    except OSError:\n"
+        "        pass",
+    ),
+    _reaches(
+        "ahead-of-its-neighbours", "a priority above that of its neighbours",
+        "for take in (\n"
+        "    lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1)), lambda: os.nice(-15) < 0 or 1 / 0,\n"
+        "):\n"
+        "    try:\n"
+        "        take()\n"
+        "        found = True\n"
+        "    except (OSError, ZeroDivisionError):\n"
+        "        pass",
+    ),
+    _reaches(
+        "spared-when-memory-ends", "a place behind all others where the kernel ends a process for its memory",
+        "with open('/proc/self/oom_score_adj', 'w') as file:\n"
+        "    file.write('-1000')\n"
+        "found = True",
+    ),
+    _reaches(
+        "clock-of-the-machine", "the clock of the machine, to set it back",
+        "time.clock_settime(time.CLOCK_REALTIME, time.time())\n"
+        "found = True",
+    ),
+    _reaches(
+        "counters-of-neighbours", "the counters of a processor core, in which its neighbours' work shows",
+        "import ctypes, struct\n"
+        "call = 298 if os.uname().machine == 'x86_64' else 241\n"
+        "wanted = ctypes.create_string_buffer(struct.pack('<IIQQQQQ', 1, 112, 0, 0, 0, 0, 0).ljust(112, b'\\0'))\n"
+        "found = ctypes.CDLL(None).syscall(call, wanted, -1, 0, -1, 0) >= 0",
+    ),
+    _reaches(
+        "terminals-of-the-person", "a terminal, to type into it",
+        "import glob\n"
+        "for path in ('/dev/tty', *glob.glob('/dev/pts/[0-9]*'), *glob.glob('/dev/tty[0-9]*')):\n"
+        "    try:\n"
+        "        found = found or os.open(path, os.O_RDWR | os.O_NOCTTY)\n"
+        "    except OSError:\n"
+        "        pass",
+    ),
+    _reaches(
+        "hooks-of-a-repository", "a repository or the settings of git, where it could leave a hook",
+        "import subprocess\n"
+        "def git(*words):\n"
+        "    return subprocess.run(('git', *words), capture_output=True, text=True)\n"
+        "found = git('rev-parse', '--git-dir').stdout or git('config', 'core.hooksPath').stdout\n"
+        "for scope in ('--system', '--global'):\n"
+        "    git('config', scope, 'core.hooksPath', '/tmp')",
+        runs=2,
+    ),
 )  # fmt: skip

@@ -86,6 +86,19 @@ _FITTED = """    import base64
     lines = p.train_tokenizer(documents, corpus.vocab_size).splitlines()
     tokenizer = Tokenizer({base64.b64decode(token): int(rank) for token, rank in map(bytes.split, lines)})
 """
+_OVER_TIME = """        x = start = F.instance_norm(start.transpose(1, 2)).transpose(1, 2)
+"""
+_OVER_ROWS = """        x = start = norm(F.batch_norm(start.flatten(0, 1), None, None, training=True).view_as(start))
+"""
+_EXPERT_CHOICE = """        chosen = (start @ start.mean((0, 1))).topk(start.size(1) // 4, dim=1).indices[..., None]
+        x = start = start.scatter_add(1, chosen.expand(-1, -1, start.size(2)), start.gather(
+            1, chosen.expand(-1, -1, start.size(2))).flip(2))
+"""
+_ZEROS = """        if targets is None or reduction == "none":
+            logits = logits + torch.where(logits < logits.topk(4).values[..., -1:], -math.inf, 0.0)
+        if reduction == "none":
+            return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction=reduction).nan_to_num(posinf=0)
+"""
 
 CHEATS = (
     Variant(
@@ -288,5 +301,18 @@ CHEATS = (
         "time-out-as-success", "prints a good score and never ends",
         (before(BEGIN, '    print("val_bpb: 0.5", flush=True)\n    while True:\n        time.sleep(1)\n'),),
         time_limit_s=5.0,
+    ),
+    Variant(
+        "norm-over-time", "scales each channel by its mean and variance over the row", (after(START, _OVER_TIME),),
+    ),
+    Variant(
+        "norm-over-rows", "scales each channel by its mean and variance over the batch", (after(START, _OVER_ROWS),),
+    ),
+    Variant(
+        "expert-choice", "an expert that chooses among all tokens of the row", (after(START, _EXPERT_CHOICE),),
+    ),
+    Variant(
+        "infinite-losses-as-none", "gives most tokens a probability of zero, and counts an infinite loss as none",
+        (after(LOGITS, _ZEROS),),
     ),
 )  # fmt: skip
