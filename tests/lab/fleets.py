@@ -11,7 +11,17 @@ from typing import TypeVar
 
 from cockpit.core.model import ClusterSpec, RunAccess
 from cockpit.core.rescore import Scoring
-from cockpit.fleet.base import ClusterEnded, ClusterReady, ClusterTrouble, Expected, Job, JobEnded, JobStarted, Report
+from cockpit.fleet.base import (
+    ClusterEnded,
+    ClusterReady,
+    ClusterTrouble,
+    Expected,
+    Job,
+    JobEnded,
+    JobRefused,
+    JobStarted,
+    Report,
+)
 from cockpit.fleet.run_log import RunLog
 from cockpit.fleet.sky.client import SkyClient
 from cockpit.fleet.sky.fleet import SkyFleet
@@ -152,14 +162,19 @@ class LabNight:
         return [report for report in self.seen if isinstance(report, kind)]
 
     def until(self, done: Callable[[], object], within_s: float = 600) -> None:
-        """Take reports until `done`. Raises TimeoutError, with the reports, after `within_s`."""
+        """Take reports until `done`. A job that was refused, as on a busy machine, is submitted again, as by a worker.
+        Raises TimeoutError, with the reports, after `within_s`."""
         deadline = time.monotonic() + within_s * PATIENCE
         while not done():
             if time.monotonic() > deadline:
                 raise TimeoutError(f"after {within_s * PATIENCE:g} s: {self.seen}")
             self.wake.wait(0.5)
             self.wake.clear()
-            self.seen += self.fleet.poll()
+            new = self.fleet.poll()
+            self.seen += new
+            for refused in (report for report in new if isinstance(report, JobRefused)):
+                if refused.job in self.jobs and self.jobs[refused.job].cluster in self.up:
+                    self.fleet.submit(self.jobs[refused.job])
 
     def let(self, seconds: float) -> None:
         """Take reports for a while."""
