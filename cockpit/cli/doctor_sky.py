@@ -120,12 +120,15 @@ def _scripts(where: Path, task: Any) -> Finding:
 
 def _images(task: Any) -> Iterator[Finding]:
     """Ask the registries for the docker images of experiment.yaml."""
-    names = {image for one in task.resources if (image := one.extract_docker_image())}
-    variables = {**task.envs, **{name: value.get_secret_value() for name, value in task.secrets.items()}}
-    user, password = (variables.get(f"SKYPILOT_DOCKER_{name}", "") for name in ("USERNAME", "PASSWORD"))
-    for name in sorted(names):
+    names: dict[str, tuple[str, str] | None] = {}
+    for one in task.resources:
+        if image := one.extract_docker_image():
+            # A login is that of one server: SkyPilot takes each image from there, and no other gets it.
+            login = one.docker_login_config
+            names[login.format_image(image) if login else image] = (login.username, login.password) if login else None
+    for name, login in sorted(names.items()):
         try:
-            there = registry.is_there(name, (user, password) if user and password else None)
+            there = registry.is_there(name, login)
         except registry.RegistryError as error:
             remedy = "a private one needs SKYPILOT_DOCKER_USERNAME, _PASSWORD and _SERVER in `secrets`"
             yield Finding("image", f"{name} was not checked: {error}", remedy, needed=False)

@@ -85,8 +85,8 @@ def test_a_task_whose_set_up_uses_a_file_that_is_not_committed_is_reported(tmp_p
 @pytest.mark.parametrize(
     ("there", "ok", "said"),
     [
-        (True, True, "pytorch/pytorch:2.9"),
-        (False, False, "no pytorch/pytorch:2.9 in its registry"),
+        (True, True, "docker.io/pytorch/pytorch:2.9"),
+        (False, False, "no docker.io/pytorch/pytorch:2.9 in its registry"),
         (None, False, "was not"),
     ],
 )
@@ -111,6 +111,27 @@ def test_an_image_is_asked_for_with_the_login_of_the_task(
     (found,) = _images(read_task(text, tmp_path / "experiment.yaml"))
     assert asked[0][1] == ("ann", "word") and "pytorch/pytorch:2.9" in asked[0][0]
     assert found.ok is ok and said in found.said and (found.needed or there is None)
+
+
+@pytest.mark.parametrize("image", ["mine/image:1", "registry.example.org/mine/image:1"])
+def test_the_login_of_a_private_registry_reaches_that_registry_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, image: str
+) -> None:
+    pytest.importorskip("sky", reason="SkyPilot is not installed")
+    from cockpit.fleet.sky.task_file import read_task
+
+    asked: list[tuple[str, tuple[str, str] | None]] = []
+
+    def is_there(image: str, login: tuple[str, str] | None) -> bool:
+        asked.append((image, login))
+        return True
+
+    monkeypatch.setattr(registry, "is_there", is_there)
+    login = {"USERNAME": "ann", "PASSWORD": "word", "SERVER": "registry.example.org"}
+    text = f"run: x\nresources: {{image_id: 'docker:{image}'}}\nenvs:\n"
+    text += "".join(f"  SKYPILOT_DOCKER_{name}: {value}\n" for name, value in login.items())
+    list(_images(read_task(text, tmp_path / "experiment.yaml")))
+    assert asked == [("registry.example.org/mine/image:1", ("ann", "word"))], "as SkyPilot names it"
 
 
 @pytest.mark.parametrize(

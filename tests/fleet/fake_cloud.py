@@ -367,6 +367,7 @@ class FakeCloud:
             job = FakeJob(len(cluster.jobs) + 1, task.name, "ann", [], key)
             cluster.jobs.append(job)
             if self.begins:
+                job.started_at = job.submitted_at + self.clock_off_s
                 job.lines.append(start_line(key, at=time.time() + self.clock_off_s))
             else:
                 job.wait_as(JobStatus.PENDING)

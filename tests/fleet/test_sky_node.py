@@ -9,7 +9,7 @@ pytest.importorskip("sky", reason="SkyPilot is not installed")
 
 from sky import exceptions
 
-from cockpit.fleet.base import ClusterReady, ClusterTrouble, JobEnded, JobRefused, JobStarted
+from cockpit.fleet.base import ClusterReady, ClusterTrouble, Expected, Job, JobEnded, JobRefused, JobStarted
 from tests.fleet.fake_cloud import FakeCloud
 from tests.fleet.fake_night import FakeNight, quick
 
@@ -40,6 +40,31 @@ def test_a_run_lasts_as_long_as_it_did_by_any_clock_of_its_node(tmp_path: Path, 
     assert before <= start.at <= end.at <= time.time()
     assert end.at - start.at >= 0.9 * RUN_S
     night.close()
+
+
+@pytest.mark.parametrize("off_s", [-3600.0, 3600.0])
+def test_a_restarted_worker_takes_up_a_run_by_any_clock_of_its_node(tmp_path: Path, off_s: float) -> None:
+    cloud = FakeCloud()
+    cloud.clock_off_s = off_s
+    night = FakeNight(tmp_path, cloud)
+    night.up("gpu-01")
+    began = time.time()
+    night.run("e0001.1")
+    night.fleet.close()
+    source, log = tmp_path / "runs" / "e0001.1", tmp_path / "logs" / "e0001.1.log"
+    later = FakeNight(tmp_path, cloud)
+    job = Job("e0001.1", "gpu-01", source, log, {"EXPERIMENT_ID": "e0001.1"}, (), 600.0, since=began)
+    later.fleet.recover(Expected(("gpu-01",), (job,)))
+    later.until(lambda: later.of(JobStarted))
+    time.sleep(RUN_S)
+    assert not later.of(JobEnded), "it has its whole limit"
+    cloud.finish("gpu-01-s1", "1.25")
+    later.until(lambda: later.of(JobEnded))
+    (end,) = later.of(JobEnded)
+    assert all(began <= start.at <= end.at <= time.time() for start in later.of(JobStarted))
+    assert (end.reason, end.exit_code) == ("exited", 0)
+    assert len(cloud.tasks) == 1, "it is not submitted again"
+    later.close()
 
 
 def test_a_node_without_room_for_a_run_is_launched_anew_after_three(tmp_path: Path) -> None:
