@@ -8,11 +8,12 @@ import msgspec
 
 from cockpit import __version__
 from cockpit.core.metric import Metric
-from cockpit.core.model import AttemptKind, Estimate, Experiment
+from cockpit.core.model import Attempt, AttemptKind, Estimate, Experiment
 from cockpit.core.rescore import Rescore
 from cockpit.core.state import State
 from cockpit.decide.evidence import noise_of
 from cockpit.read.checks import unchecked
+from cockpit.science.noise import Noise
 
 FORMAT = 1
 Json = dict[str, Any]
@@ -25,7 +26,7 @@ def body(state: State, ledger_events: int, ledger_link: str, key: str) -> Json:
     base = state.experiments.get(experiment.base)
     rescore = _rescore(state, experiment)
     runs = [run for run in (state.attempts[name] for name in experiment.attempts) if run.metrics]
-    noise, metric = noise_of(state), state.session.metric
+    metric = state.session.metric
     estimate = kept.estimate or experiment.estimate
     return {
         "format": FORMAT,
@@ -49,23 +50,8 @@ def body(state: State, ledger_events: int, ledger_link: str, key: str) -> Json:
         "kept_at": kept.at,
         "kept_by": kept.author,
         "reason": kept.reason,
-        "runs": [
-            {
-                "attempt": run.id,
-                "kind": str(run.kind),
-                "class": run.hardware,
-                "seed": run.seed,
-                metric.name: metric.value(run.metrics.score) if run.metrics else None,
-                "confinement": run.wall,
-            }
-            for run in runs
-        ],
-        "noise": {
-            "run_sd": noise.run_sd,
-            "degrees_of_freedom": noise.df,
-            "readings": noise.readings,
-            "seed_correlation": noise.seed_correlation,
-        },
+        "runs": [_run(metric, run) for run in runs],
+        "noise": _noise(noise_of(state)),
         "level": experiment.test_level,
         "estimate": _estimate(metric, estimate) if estimate else None,
         "rescore": msgspec.to_builtins(rescore) if rescore else None,
@@ -75,6 +61,26 @@ def body(state: State, ledger_events: int, ledger_link: str, key: str) -> Json:
         "ledger": {"events": ledger_events, "link": ledger_link},
         "previous": list(state.certificates.values())[-1] if state.certificates else "",
         "key": key,
+    }
+
+
+def _run(metric: Metric, run: Attempt) -> Json:
+    return {
+        "attempt": run.id,
+        "kind": str(run.kind),
+        "class": run.hardware,
+        "seed": run.seed,
+        metric.name: metric.value(run.metrics.score) if run.metrics else None,
+        "confinement": run.wall,
+    }
+
+
+def _noise(noise: Noise) -> Json:
+    return {
+        "run_sd": noise.run_sd,
+        "degrees_of_freedom": noise.df,
+        "readings": noise.readings,
+        "seed_correlation": noise.seed_correlation,
     }
 
 

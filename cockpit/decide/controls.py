@@ -8,7 +8,7 @@ from cockpit.core.state import State
 from cockpit.decide.evidence import RUNS_READ, readings_of
 from cockpit.decide.run_seeds import with_paired_seeds
 from cockpit.decide.schedule import RunSpec, next_attempt
-from cockpit.science.noise import lone_outliers
+from cockpit.science.outliers import lone_outliers
 
 CONTROL_EVERY = 40
 """Runs on a cluster between two controls. With the first one, controls stay under 5% of its runs from the 20th on."""

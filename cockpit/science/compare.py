@@ -11,7 +11,7 @@ import msgspec
 
 from cockpit.core.model import Estimate
 from cockpit.science.noise import OWN_DF, Noise, Reading, require_finite
-from cockpit.science.seed_pairs import difference_weights, own_correlation
+from cockpit.science.seed_pairs import Weights, difference_weights, own_correlation
 
 LEVEL = 0.9
 POOLED = "pooled"
@@ -222,15 +222,9 @@ def _paired(ours: list[Reading], theirs: list[Reading], base: _BaseSide, noise: 
     for i, j in pairs:
         of_ours[i], of_theirs[j] = weights.ours, weights.theirs
     summed = [of_ours[i] * our_scores[i] + of_theirs[j] * base.scores[j] for i, j in pairs]
-
-    def modelled(variance: float) -> float:
-        shared = 2 * weights.ours * weights.theirs * correlation * math.sqrt(variance * base.own_var)
-        return weights.ours**2 * variance + weights.theirs**2 * base.own_var + shared
-
-    centre, df = _mean(summed), OWN_DF + len(pairs) - 1
-    seen = (OWN_DF * modelled(our_var) + sum((one - centre) ** 2 for one in summed)) / df
+    pair_var, df = _pair_variance(summed, weights, our_var, base.own_var, correlation)
     of_runs = (
-        (len(pairs) * max(seen, modelled(base.own_var)), df if len(pairs) > 1 else noise.df),
+        (len(pairs) * pair_var, df if len(pairs) > 1 else noise.df),
         (alone * weights.ours_alone**2 * our_var, our_df),
         (base_alone * weights.theirs_alone**2 * base.own_var, base.own_df),
     )
@@ -242,6 +236,20 @@ def _paired(ours: list[Reading], theirs: list[Reading], base: _BaseSide, noise: 
         hours += weight * run.at / 3600
     var = sum(one for one, _ in of_runs) + noise.variance(weight_on) + noise.drift_variance(hours)
     return _Part(mean, var, of_runs, len(pairs))
+
+
+def _pair_variance(
+    summed: Sequence[float], weights: Weights, our_var: float, their_var: float, correlation: float
+) -> tuple[float, float]:
+    """Return the variance of a weighted pair, moderated by the correlation's, and its degrees of freedom."""
+
+    def modelled(variance: float) -> float:
+        shared = 2 * weights.ours * weights.theirs * correlation * math.sqrt(variance * their_var)
+        return weights.ours**2 * variance + weights.theirs**2 * their_var + shared
+
+    centre, df = _mean(summed), OWN_DF + len(summed) - 1
+    seen = (OWN_DF * modelled(our_var) + sum((one - centre) ** 2 for one in summed)) / df
+    return max(seen, modelled(their_var)), df
 
 
 def _clipped(runs: list[Reading], noise: Noise) -> list[float]:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from cockpit.science.robust import median, robust_sd
 from cockpit.science.seed_pairs import NO_CORRELATION, Correlation, estimate_correlation
 
 PRIOR_RELATIVE_SD = 5e-4
@@ -30,11 +31,6 @@ FLAG_SDS = 4.0
 """A cluster this many robust SDs away from the others is flagged."""
 THROTTLED_SHARE = 0.95
 """A cluster with less than this share of its class's tokens on the same code is throttled."""
-LONE_OUTLIER_SDS = 6.0
-"""A single run this many robust SDs away from its class is an outlier: with the MAD of a few runs, 4 would be too
-often."""
-LONE_OUTLIER_CLUSTERS = 5
-"""Clusters that must have run the experiment before a lone outlier is named."""
 ITERATIONS = 25
 """EM iterations."""
 APART_P = 0.01
@@ -191,8 +187,8 @@ def estimate_noise(readings: Sequence[Reading], magnitude: float = 1.0) -> Noise
     require_finite(readings)
     if readings:
         scores = [reading.score for reading in readings]
-        centre = _median(scores)
-        magnitude = max(abs(centre), _median([abs(score - centre) for score in scores]))
+        centre = median(scores)
+        magnitude = max(abs(centre), median([abs(score - centre) for score in scores]))
     prior_var = (PRIOR_RELATIVE_SD * max(magnitude, 1e-9)) ** 2 / 2  # half for runs, half for clusters
     groups: dict[tuple[str, str], list[Reading]] = defaultdict(list)
     for reading in readings:
@@ -219,13 +215,7 @@ def _fit(
 ) -> Noise:
     """Fit the variance components and the offsets to the groups that have repeats."""
     repeats = _repeats(repeated, math.sqrt(prior_var))
-    centred = repeats.centred
-    fitted = _variance_components(repeats, centred, prior_var)
-    drift = _drift(repeats, centred - fitted.effects[repeats.cluster_of], fitted.within)
-    if abs(drift.mean) > DRIFT_SES * drift.se:
-        centred = _centred(repeats.centred - drift.mean * repeats.hours, repeats.group_of)
-        fitted = _variance_components(repeats, centred, prior_var)
-        drift = _drift(repeats, repeats.centred - fitted.effects[repeats.cluster_of], fitted.within)
+    fitted, centred, drift = _fit_drift(repeats, prior_var)
     clusters = {
         name: Offset(float(fitted.effects[i]), math.sqrt(float(fitted.errors[i, i])))
         for i, name in enumerate(repeats.clusters)
@@ -257,6 +247,18 @@ def _fit(
         seed_correlation=paired.value,
         seed_pairs=paired.pairs,
     )
+
+
+def _fit_drift(repeats: "_Repeats", prior_var: float) -> "tuple[_Components, Any, Offset]":
+    """Fit the variance components, again without a clear drift. Returns them, the scores used, and the drift."""
+    centred = repeats.centred
+    fitted = _variance_components(repeats, centred, prior_var)
+    drift = _drift(repeats, centred - fitted.effects[repeats.cluster_of], fitted.within)
+    if abs(drift.mean) > DRIFT_SES * drift.se:
+        centred = _centred(repeats.centred - drift.mean * repeats.hours, repeats.group_of)
+        fitted = _variance_components(repeats, centred, prior_var)
+        drift = _drift(repeats, repeats.centred - fitted.effects[repeats.cluster_of], fitted.within)
+    return fitted, centred, drift
 
 
 def _seed_correlation(repeats: "_Repeats", residual: Any, within: float) -> Correlation:
@@ -435,8 +437,8 @@ def _flagged(rows: list[Reading], clusters: dict[str, Offset], floor: float) -> 
         others = [o.mean for other, o in clusters.items() if other != name]
         if len(others) < 3 or runs[name] < 2:
             continue
-        centre = _median(others)
-        spread = max(_robust_sd(others, centre), floor)
+        centre = median(others)
+        spread = max(robust_sd(others, centre), floor)
         if abs(offset.mean - centre) > FLAG_SDS * math.hypot(spread, offset.se):
             way = "worse" if offset.mean > centre else "better"
             flagged[name] = (
@@ -449,43 +451,11 @@ def _flagged(rows: list[Reading], clusters: dict[str, Offset], floor: float) -> 
     shares: dict[str, list[float]] = defaultdict(list)
     for group in by_code.values():
         if len({row.cluster for row in group}) >= 3:
-            usual = _median([row.tokens_M for row in group])
+            usual = median([row.tokens_M for row in group])
             for row in group:
                 shares[row.cluster].append(row.tokens_M / usual)
     for name, ratios in shares.items():
-        recent = _median(ratios[-3:])
+        recent = median(ratios[-3:])
         if recent < THROTTLED_SHARE:
             flagged[name] = f"{name} throttles: {100 * recent:.0f}% of the tokens that its class gets through."
     return flagged
-
-
-def lone_outliers(runs: Sequence[Reading]) -> set[str]:
-    """Return the clusters whose only run of an experiment lies far from the class (robustly). `runs` are of one
-    experiment.
-
-    Another run on the cluster tells whether the cluster or the run was the cause.
-    """
-    found: set[str] = set()
-    by_class: dict[str, list[Reading]] = defaultdict(list)
-    for run in runs:
-        by_class[run.hardware].append(run)
-    for group in by_class.values():
-        if len({run.cluster for run in group}) < LONE_OUTLIER_CLUSTERS:
-            continue
-        scores = [run.score for run in group]
-        centre = _median(scores)
-        spread = _robust_sd(scores, centre)
-        far = [run.cluster for run in group if abs(run.score - centre) > LONE_OUTLIER_SDS * spread > 0]
-        found.update(name for name in far if sum(run.cluster == name for run in group) == 1)
-    return found
-
-
-def _robust_sd(values: Sequence[float], centre: float) -> float:
-    """Return 1.4826 times the median distance to the centre: the SD, for a normal distribution."""
-    return 1.4826 * _median([abs(value - centre) for value in values])
-
-
-def _median(values: Sequence[float]) -> float:
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2

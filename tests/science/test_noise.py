@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cockpit.science.noise import Reading, estimate_noise, lone_outliers
+from cockpit.science.noise import Reading, estimate_noise
+from cockpit.science.outliers import lone_outliers
 
 CLUSTERS = tuple(f"gpu-{i:02d}" for i in range(8))
 

@@ -132,21 +132,24 @@ def with_blobs(tree: bytes, blobs: Mapping[PurePosixPath, str], objects: ObjectS
     return objects.store("tree", replace_entries(tree, entries, ids))
 
 
+FindSubmodule = Callable[[PurePosixPath, str], tuple[ObjectReader, bytes] | None]
+"""Returns the objects and the tree of the submodule at a path, in a commit; None without them."""
+
+
 def exporting(
     tree: bytes,
     objects: ObjectReader,
     folder: Path,
     links: Mapping[str, str] = MappingProxyType({}),
-    submodule: Callable[[PurePosixPath, str], tuple[ObjectReader, bytes] | None] | None = None,
+    submodule: FindSubmodule | None = None,
 ) -> Generator[int, None, None]:
     """Write `tree` into `folder`, as `git archive` would: into a folder beside it that is then renamed.
 
-    Yields the bytes of each file once it is written. A caller that closes it before its end leaves nothing behind.
+    Yields the bytes of each file once it is written. If it is closed before its end, it leaves nothing behind.
 
-    `submodule` gives the objects and the tree of the submodule at a path, in a commit; where it gives none, the
-    submodule becomes an empty folder. `links` gives the targets of symbolic links that may point outside, by path; one
-    of them replaces a file. Raises VariantError where `folder` exists, and for a name or a symbolic link that would
-    reach out of it; OSError where it cannot be written.
+    A submodule that `submodule` does not find becomes an empty folder. `links` gives the targets of symbolic links that
+    may point outside, by path; such a link replaces a file. Raises VariantError if `folder` exists, or if a name or a
+    symbolic link would lead out of it; OSError if it cannot be written.
     """
     if folder.exists():
         raise VariantError(f"{folder} already exists; remove it, or export into another folder.")
@@ -154,33 +157,40 @@ def exporting(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        pending = [(objects, tree, partial, 0)]
-        while pending:
-            reader, data, into, depth = pending.pop()
-            for entry in tree_entries(data):
-                path = into / os.fsdecode(_safe_name(entry.name))
-                relative = path.relative_to(partial)
-                allowed = links.get(relative.as_posix())
-                if entry.mode == _FOLDER:
-                    path.mkdir()
-                    pending.append((reader, reader.read(entry.id, "tree"), path, depth + 1))
-                elif entry.mode == _SUBMODULE:
-                    path.mkdir()
-                    found = submodule(PurePosixPath(relative), entry.id) if submodule is not None else None
-                    if found is not None:
-                        pending.append((*found, path, depth + 1))
-                elif allowed is not None:
-                    path.symlink_to(allowed)
-                elif entry.mode == _LINK:
-                    path.symlink_to(os.fsdecode(_safe_target(entry.name, reader.read(entry.id, "blob"), depth)))
-                else:
-                    content = reader.read(entry.id, "blob")
-                    _write(path, content, executable=entry.mode == b"100755")
-                    yield len(content)
+        yield from _write_tree(tree, objects, partial, links, submodule)
         partial.rename(folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+
+
+def _write_tree(
+    tree: bytes, objects: ObjectReader, folder: Path, links: Mapping[str, str], submodule: FindSubmodule | None
+) -> Generator[int, None, None]:
+    """Write the entries of a tree and of the trees below it into an empty folder. Yields the bytes of each file."""
+    pending = [(objects, tree, folder, 0)]
+    while pending:
+        reader, data, into, depth = pending.pop()
+        for entry in tree_entries(data):
+            path = into / os.fsdecode(_safe_name(entry.name))
+            relative = path.relative_to(folder)
+            allowed = links.get(relative.as_posix())
+            if entry.mode == _FOLDER:
+                path.mkdir()
+                pending.append((reader, reader.read(entry.id, "tree"), path, depth + 1))
+            elif entry.mode == _SUBMODULE:
+                path.mkdir()
+                found = submodule(PurePosixPath(relative), entry.id) if submodule is not None else None
+                if found is not None:
+                    pending.append((*found, path, depth + 1))
+            elif allowed is not None:
+                path.symlink_to(allowed)
+            elif entry.mode == _LINK:
+                path.symlink_to(os.fsdecode(_safe_target(entry.name, reader.read(entry.id, "blob"), depth)))
+            else:
+                content = reader.read(entry.id, "blob")
+                _write(path, content, executable=entry.mode == b"100755")
+                yield len(content)
 
 
 def outside_links(tree: bytes, objects: ObjectReader) -> dict[str, str]:
