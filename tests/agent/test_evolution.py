@@ -40,7 +40,7 @@ def test_scale_and_offset_of_the_metric_do_not_change_the_arms(
 
 
 @pytest.mark.parametrize("dimensions", [2, 14, 40])
-def test_the_first_arms_change_few_constants_whatever_their_number(dimensions: int) -> None:
+def test_the_first_arms_change_few_of_any_number_of_constants(dimensions: int) -> None:
     space: dict[str, Dimension] = {f"RATE_{number}": Real(0.0, 1.0) for number in range(dimensions)}
     base: dict[str, Value] = dict.fromkeys(space, 0.5)
     arms = next_arms(space, base, [Tried(base, 1.0, 6e-4)], [], 30, seed=2)

@@ -86,7 +86,7 @@ def test_a_folder_without_train_py_is_refused(tmp_path: Path) -> None:
     assert "is not a folder" in refusal(cockpit(tmp_path, *NEW, "--repo", str(tmp_path / "nowhere")))
 
 
-def test_a_folder_that_is_no_git_repository_is_refused_with_what_to_run(tmp_path: Path) -> None:
+def test_a_folder_outside_git_is_refused_with_the_command_to_run(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(SCRIPT)
     assert "git init" in refusal(cockpit(tmp_path, *NEW))
     assert no_session(tmp_path)
@@ -98,7 +98,7 @@ def test_a_repository_without_a_commit_is_refused_with_what_to_run(tmp_path: Pat
     assert "git commit" in refusal(cockpit(tmp_path, *NEW))
 
 
-def test_a_dirty_repository_works_and_is_said_to_be_dirty(place: Path) -> None:
+def test_a_dirty_repository_works_and_is_called_dirty(place: Path) -> None:
     train = place / "repo" / "train.py"
     train.write_text(train.read_text().replace("MATRIX_LR = 0.04", "MATRIX_LR = 0.03"))
     before = git(place / "repo", "status", "--porcelain")
@@ -108,7 +108,7 @@ def test_a_dirty_repository_works_and_is_said_to_be_dirty(place: Path) -> None:
     assert git(place / "repo", "status", "--porcelain") == before == " M train.py\n"
 
 
-def test_a_script_without_constants_works_and_is_said_to_take_patches_only(place: Path) -> None:
+def test_a_script_without_constants_works_and_is_reported_to_take_patches_only(place: Path) -> None:
     (place / "repo" / "train.py").write_text('print("val_bpb: 1.0")\n')
     assert "only patches can be proposed" in new(place)
     refused = cockpit(place, "propose", "LR=1,2", "-s", "night", cwd=place / "repo")
@@ -186,7 +186,7 @@ def test_a_flag_that_would_change_nothing_is_refused(place: Path, words: str, sa
     assert no_session(place)
 
 
-def test_a_baseline_without_a_result_is_said_with_why(place: Path) -> None:
+def test_a_baseline_without_a_result_is_reported_with_why(place: Path) -> None:
     train = place / "repo" / "train.py"
     train.write_text(train.read_text() + '\nprint("val_bpb: nan")\n')
     new(place)

@@ -86,7 +86,7 @@ def test_a_wave_is_proposed_moved_edited_and_dropped_from_the_command_line(place
     assert state_of(night).waves[second].status is WaveStatus.CANCELLED
 
 
-def test_of_a_large_grid_a_fraction_is_proposed_where_so_many_arms_were_asked_for(place: Path) -> None:
+def test_a_fraction_of_a_large_grid_is_proposed_if_that_many_arms_were_asked_for(place: Path) -> None:
     grid = ["MATRIX_LR=0.071,0.072", "DEPTH=2,3", "SECONDS=0.3,0.4"]
     told = json.loads(said(place, "propose", *grid, "--arms", "4", "--json"))
     assert "4 of 8 combinations, resolution III" in told["design"]

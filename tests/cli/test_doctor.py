@@ -166,7 +166,9 @@ def found_in(place: Path, monkeypatch: pytest.MonkeyPatch, settings_text: str) -
     return found
 
 
-def test_agents_without_a_wall_by_the_settings_are_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_agents_without_a_wall_by_the_settings_are_reported_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said = found_in(tmp_path, monkeypatch, "[agent]\nconfined = false\n")["walls"].said
     assert "`[agent] confined` is false" in said or "runs and hosted agents are unconfined" in said
     assert "`[agent] confined` is false" not in found_in(tmp_path, monkeypatch, "")["walls"].said

@@ -186,7 +186,7 @@ def test_a_folder_without_evidence_is_refused_by_the_flags(place: Path) -> None:
     )
 
 
-def test_the_reading_of_a_large_file_is_told(place: Path) -> None:
+def test_the_reading_of_a_large_file_is_reported(place: Path) -> None:
     repo = made(place)
     (repo / "train.py").write_text('DEPTH = 8\nprint("val_bpb: 0.98")\n' + f"# {'x' * 98}\n" * 3_000)
     git(repo, "add", ".")

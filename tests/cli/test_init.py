@@ -36,7 +36,7 @@ def test_it_commits_to_a_new_repository_without_commits(tmp_path: Path, folder: 
     assert git(folder, "log", "--format=%s", "trunk").strip() == "Start from the template autoresearch"
 
 
-def test_it_commits_where_git_knows_no_author(tmp_path: Path, folder: Path) -> None:
+def test_it_commits_if_git_knows_no_author(tmp_path: Path, folder: Path) -> None:
     nameless = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "GIT_CONFIG_COUNT": "1",
                 "GIT_CONFIG_KEY_0": "user.useConfigOnly", "GIT_CONFIG_VALUE_0": "true"}  # fmt: skip
     done = cockpit(tmp_path, "init", "--yes", cwd=folder, **nameless)

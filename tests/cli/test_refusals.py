@@ -52,7 +52,7 @@ def test_the_doctor_names_the_wall_of_this_machine(capsys: pytest.CaptureFixture
     assert str(confinement.available().wall) in found["said"].lower()
 
 
-def test_a_corpus_is_refused_where_the_repository_takes_none(
+def test_a_corpus_is_refused_if_the_repository_takes_none(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repo = repository(tmp_path / "repo")

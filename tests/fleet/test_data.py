@@ -74,7 +74,7 @@ def test_links_are_followed_once(tmp_path: Path, folder: Path) -> None:
     assert fingerprints({"data": str(link)}) == {"data": first}
 
 
-def test_a_path_without_data_is_said(tmp_path: Path) -> None:
+def test_a_path_without_data_is_reported(tmp_path: Path) -> None:
     assert fingerprint(str(tmp_path / "nothing")) == "missing"
     assert fingerprint(str(tmp_path)) == "empty"
 

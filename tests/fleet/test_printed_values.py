@@ -68,7 +68,7 @@ def test_a_name_of_two_words_is_read_where_nanogpt_prints_it() -> None:
 
 
 @pytest.mark.parametrize("printed", ["loss: 0.5, val loss: 0.3", "loss: 0.5\ntest loss: 0.3", "val loss 0.5"])
-def test_the_loss_of_a_split_counts_only_where_no_other_is_printed(printed: str) -> None:
+def test_the_loss_of_a_split_counts_only_if_no_other_is_printed(printed: str) -> None:
     assert value_of(Metric("loss"), printed) == 0.5
 
 
@@ -182,7 +182,7 @@ def test_a_value_below_its_name_in_a_table_is_read_and_the_last_row_counts(print
         "val_acc:\nepoch 3",
     ],
 )
-def test_text_that_is_no_table_gives_no_value(printed: str) -> None:
+def test_text_other_than_a_table_gives_no_value(printed: str) -> None:
     assert "printed no val_acc" in verdict_on(ACCURACY, printed).message
 
 

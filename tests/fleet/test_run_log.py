@@ -168,7 +168,7 @@ def test_a_last_score_that_is_not_a_number_is_the_result(last: str) -> None:
 
 
 @pytest.mark.parametrize("printed", ["best_val_bpb: 0.98", "val_bpb", "val_bpb:", "the val_bpb is low", "loss: 0.98"])
-def test_another_name_or_a_name_without_a_value_is_no_score(printed: str) -> None:
+def test_another_name_or_a_name_without_a_value_gives_no_score(printed: str) -> None:
     assert "printed no val_bpb" in judged(printed).message
 
 

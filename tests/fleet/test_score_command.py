@@ -136,7 +136,7 @@ def test_a_fleet_that_runs_no_score_command_gives_no_score() -> None:
     assert (found.outcome, found.message) == (Outcome.CRASH, "nothing ran its score command")
 
 
-def test_second_metrics_come_from_the_run_where_the_command_prints_none(tmp_path: Path) -> None:
+def test_second_metrics_come_from_the_run_if_the_command_prints_none(tmp_path: Path) -> None:
     limits = (Constraint("size_mb", Relation.LESS, 9.0), Constraint("recall", Relation.MORE, 0.1))
     metric = Metric("accuracy", Direction.MAX, constraints=limits, score_command=METRIC.score_command)
     train = GUESSES + "print('size_mb: 3')\nprint('recall: 1.0')\n"

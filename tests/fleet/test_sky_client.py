@@ -121,7 +121,7 @@ def test_a_relaunch_keeps_the_image_and_spot_of_its_alternative(tmp_path: Path) 
     assert dict(a100.accelerators) == {"A100": 1}
 
 
-def test_a_task_file_that_breaks_after_the_start_is_said_and_launches_use_it_as_it_was(tmp_path: Path) -> None:
+def test_a_task_file_that_breaks_after_the_start_is_reported_and_launches_use_it_as_it_was(tmp_path: Path) -> None:
     sdk = Sdk()
     made = launching(tmp_path, sdk)
     assert made.look_at_task() == TaskNews(TASK)

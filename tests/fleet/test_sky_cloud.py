@@ -56,7 +56,7 @@ def test_two_launches_that_chose_the_one_free_node_get_two_classes(tmp_path: Pat
     night.close()
 
 
-def test_a_launch_waits_for_its_class_where_all_are_full_or_it_was_named(tmp_path: Path, cloud: FakeCloud) -> None:
+def test_a_launch_waits_for_its_class_if_all_are_full_or_it_was_named(tmp_path: Path, cloud: FakeCloud) -> None:
     cloud.room = {"H100": 0, "H200": 1}
     night = FakeNight(tmp_path, cloud, ClusterSpec("gpu-01", "H100"))
     night.fleet.launch("gpu-01")
@@ -184,24 +184,26 @@ def test_an_evicted_pod_is_preempted_with_the_reason(tmp_path: Path, cloud: Fake
     assert said == f"gpu-01 was evicted: {' '.join(recorded.evicted('gpu-01-s1').split())}"
 
 
-def test_a_cluster_that_somebody_stopped_is_said_with_what_keeps_it_down(tmp_path: Path, cloud: FakeCloud) -> None:
+def test_a_cluster_that_somebody_stopped_is_reported_with_what_keeps_it_down(tmp_path: Path, cloud: FakeCloud) -> None:
     said = "gpu-01 was stopped outside Cockpit, and is launched again: `cockpit hold gpu-01` keeps it down"
     assert fate(tmp_path, cloud, cloud.stop) == ("lost", said, False)
 
 
-def test_a_cluster_that_somebody_took_down_is_said_with_what_keeps_it_down(tmp_path: Path, cloud: FakeCloud) -> None:
+def test_a_cluster_that_somebody_took_down_is_reported_with_what_keeps_it_down(
+    tmp_path: Path, cloud: FakeCloud
+) -> None:
     said = "gpu-01 was taken down outside Cockpit, and is launched again: `cockpit hold gpu-01` keeps it down"
     assert fate(tmp_path, cloud, cloud.forget) == ("lost", said, False)
 
 
-def test_a_spot_cluster_is_said_to_be_one(tmp_path: Path, cloud: FakeCloud) -> None:
+def test_a_spot_cluster_is_marked_as_spot(tmp_path: Path, cloud: FakeCloud) -> None:
     night = FakeNight(tmp_path, cloud, task=SPOT)
     night.up("gpu-01")
     assert [report.spot for report in night.of(ClusterReady)] == [True]
     night.close()
 
 
-def test_a_quota_refusal_is_no_failure_of_the_cluster(tmp_path: Path, cloud: FakeCloud) -> None:
+def test_a_quota_refusal_does_not_count_as_a_failure_of_the_cluster(tmp_path: Path, cloud: FakeCloud) -> None:
     cloud.refuses_launches = exceptions.ResourcesUnavailableError(fake_cloud.QUOTA)
     night = FakeNight(tmp_path, cloud)
     night.fleet.launch("gpu-01")
@@ -268,7 +270,7 @@ def test_a_job_of_somebody_else_is_shown_once(tmp_path: Path, cloud: FakeCloud) 
     night.close()
 
 
-def test_an_autostop_that_somebody_changed_is_said_once(tmp_path: Path, cloud: FakeCloud) -> None:
+def test_an_autostop_that_somebody_changed_is_reported_once(tmp_path: Path, cloud: FakeCloud) -> None:
     night = FakeNight(tmp_path, cloud)
     night.up("gpu-01")
     sweeps = cloud.sweeps

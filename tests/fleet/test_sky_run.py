@@ -128,7 +128,7 @@ def test_a_run_that_writes_its_configuration_is_a_mismatch(tmp_path: Path) -> No
     assert said.outcome is Outcome.MISMATCH and "changed cfg.yaml while it ran" in said.message
 
 
-def test_a_run_on_a_node_can_be_left_unconfined_and_that_is_said(tmp_path: Path) -> None:
+def test_a_run_on_a_node_can_be_left_unconfined_and_says_so(tmp_path: Path) -> None:
     lines, _ = run(job(tmp_path), access=RunAccess())
     assert lines.start is not None and lines.start.wall == "unconfined"
 
@@ -255,7 +255,7 @@ def test_a_hidden_folder_of_the_home_shows_its_programs_and_no_keys(
 
 
 @pytest.mark.skipif(available().wall is Wall.NONE, reason="this machine cannot confine a run")
-def test_a_path_that_a_confined_run_does_not_see_is_said_with_the_setting_that_shows_it(tmp_path: Path) -> None:
+def test_a_path_that_a_confined_run_does_not_see_is_reported_with_the_setting_that_shows_it(tmp_path: Path) -> None:
     corpus = tmp_path / "corpus"
     corpus.mkdir()
     command = f"cat {corpus}/text; ls /usr /dev/null /no/such/file; echo $HOME/data; python3 -u train.py"

@@ -105,7 +105,7 @@ def test_a_shape_that_cannot_be_used_is_refused_in_one_sentence(tmp_path: Path, 
         ("file_mounts: {/data: s3://bucket/x}", "its file_mounts are copied when a cluster is launched"),
     ],
 )
-def test_what_becomes_of_a_shape_is_said(tmp_path: Path, text: str, said: str) -> None:
+def test_the_result_of_each_shape_is_reported(tmp_path: Path, text: str, said: str) -> None:
     words = reading(tmp_path, f"run: x\n{text}\n").words
     assert any(said in word for word in words) if said else not words
 

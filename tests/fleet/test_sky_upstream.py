@@ -76,7 +76,7 @@ def test_a_hub_that_gives_no_shard_is_one_sentence_and_costs_the_run_nothing(tmp
 
 
 @pytest.mark.skipif(available().wall is Wall.NONE, reason="this machine cannot confine a run")
-def test_a_command_that_keeps_python_from_the_variables_leaves_no_model_and_that_is_said(tmp_path: Path) -> None:
+def test_a_command_that_keeps_python_from_the_variables_leaves_no_model_and_says_so(tmp_path: Path) -> None:
     start = "exec(compile(open('train.py').read(), 'train.py', 'exec'))"
     command = f'"$UV_PROJECT_ENVIRONMENT/bin/python" -I -c "import sys; sys.path.insert(0, \'.\'); {start}"'
     found, log = scored(tmp_path, command)

@@ -40,7 +40,7 @@ def test_a_step_is_the_difference_to_the_incumbent_that_it_replaced(state: State
     assert [(step.before, step.after) for step in steps] == list(pairwise(commits))
 
 
-def test_a_change_that_an_ablation_dropped_is_no_step_and_neither_is_the_ablation(state: State) -> None:
+def test_a_change_that_an_ablation_dropped_has_no_commit_and_neither_has_the_ablation(state: State) -> None:
     first = kept_experiments(state)[0]
     before = plan(state)
     keep(state, "e9001", without=first)
@@ -74,7 +74,7 @@ def test_a_message_has_the_change_the_gain_its_interval_runs_classes_and_the_cer
     assert message.endswith(f"Cockpit-Session: night\nCockpit-Experiment: {name}\nCockpit-Certificate: {'d' * 64}")
 
 
-def test_a_subject_is_one_short_line_whatever_a_model_wrote(state: State) -> None:
+def test_a_subject_is_one_short_line_for_any_text_of_a_model(state: State) -> None:
     name = kept_experiments(state)[0]
     experiment = state.experiments[name]
     experiment.why = "Replace\nthe \x1b[31moptimizer\u202e " + "by something " * 20

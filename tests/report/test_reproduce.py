@@ -105,7 +105,7 @@ def test_a_python_of_the_repository_is_found_from_beside_it(tmp_path: Path) -> N
     assert "val_bpb: 44" in shell("\n".join(lines), Path(state.session.repo))
 
 
-def test_the_commands_of_a_simulated_night_lay_out_its_code_and_check_its_certificate(
+def test_the_commands_of_a_simulated_night_check_out_its_code_and_check_its_certificate(
     night_folder: SessionFolder, tmp_path: Path
 ) -> None:
     state = state_of(night_folder)

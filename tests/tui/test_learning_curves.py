@@ -84,7 +84,7 @@ def test_axes_have_at_least_three_round_labels_each_way(zoom: int, log: bool, wi
     assert len(percents) >= 3
 
 
-def test_a_logarithmic_axis_has_powers_of_ten_where_they_fit() -> None:
+def test_a_logarithmic_axis_has_powers_of_ten_if_they_fit() -> None:
     values, labels = log_ticks(0.02, 400.0, 4, 2)
     assert labels == ["0.1", "1", "10", "100"] and values == pytest.approx([0.1, 1, 10, 100])
     values, labels = log_ticks(2.1, 2.4, 4, 2)

@@ -40,7 +40,7 @@ def test_cells_have_a_gutter_at_200_columns() -> None:
 @pytest.mark.parametrize(
     ("clusters", "across", "rows", "each"), [(16, 4, 51, 12), (16, 4, 20, CELL_ROWS), (2, 2, 90, 16), (3, 2, 21, 10)]
 )
-def test_cells_grow_only_where_all_of_them_fit(clusters: int, across: int, rows: int, each: int) -> None:
+def test_cells_grow_only_if_all_of_them_fit(clusters: int, across: int, rows: int, each: int) -> None:
     assert cell_height(clusters, across, rows) == each
 
 

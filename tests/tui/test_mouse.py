@@ -45,7 +45,7 @@ async def test_two_clicks_open_what_one_selects(screen_on: Opener, pane: str) ->
         assert app.screen is not app.main and listing(app, pane).selected == selected
 
 
-async def test_a_drag_is_told_how_text_is_selected_and_a_click_is_not(screen_on: Opener) -> None:
+async def test_a_drag_says_how_text_is_selected_and_a_click_does_not(screen_on: Opener) -> None:
     app = screen_on("night")
     async with shown(app, 200, 50) as pilot:
         await pilot.click("#log", offset=(5, 4))

@@ -231,7 +231,7 @@ async def test_a_long_problem_is_shown_whole_and_gives_the_panes_back(screen_on:
         assert words_on(app) == before
 
 
-async def test_a_paste_of_three_lines_is_said_whole(screen_on: Opener) -> None:
+async def test_a_paste_of_three_lines_is_sent_whole(screen_on: Opener) -> None:
     app = screen_on("night")
     async with shown(app) as pilot:
         await press(pilot, "i", "a", "space")
@@ -255,7 +255,7 @@ async def test_words_that_cannot_be_sent_stay_in_the_line(screen_on: Opener) -> 
 
 
 @pytest.mark.parametrize("leave", [["ctrl+q"], ["escape", "q"], ["ctrl+c"]])
-async def test_leaving_asks_first_where_text_would_be_lost(screen_on: Opener, leave: list[str]) -> None:
+async def test_leaving_asks_first_if_text_would_be_lost(screen_on: Opener, leave: list[str]) -> None:
     app = screen_on("night")
     async with shown(app) as pilot:
         await press(pilot, "i", *"unsent words", *leave)
@@ -267,7 +267,7 @@ async def test_leaving_asks_first_where_text_would_be_lost(screen_on: Opener, le
     assert app.return_code == 0
 
 
-async def test_leaving_from_a_line_asks_first_where_text_would_be_lost(screen_on: Opener) -> None:
+async def test_leaving_from_a_line_asks_first_if_text_would_be_lost(screen_on: Opener) -> None:
     app = screen_on("night")
     async with shown(app) as pilot:
         await press(pilot, "r", *"too wide", "ctrl+q")

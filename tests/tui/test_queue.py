@@ -140,7 +140,7 @@ async def test_a_watcher_is_informed_of_the_filler_without_a_command(screen_on: 
         assert "filler runs without your approval" in words_on(app) and "envelope" not in words_on(app)
 
 
-def test_nothing_is_said_of_the_filler_where_no_proposal_waits_or_it_is_held() -> None:
+def test_the_filler_is_not_mentioned_if_no_proposal_waits_or_it_is_held() -> None:
     assert filler_running(stories.filled().state) and not meanwhile_words(stories.filled().state)
     held = stories.meanwhile().state
     held.envelope = replace(held.envelope, filler=False)

@@ -67,7 +67,7 @@ async def test_main_effects_are_bars_from_zero(screen_on: Opener) -> None:
 
 
 @pytest.mark.parametrize(("width", "mapped"), [(120, True), (80, True), (46, False)])
-async def test_an_interaction_is_a_map_with_intervals_where_it_fits_else_rows(width: int, mapped: bool) -> None:
+async def test_an_interaction_is_a_map_with_intervals_if_it_fits_else_rows(width: int, mapped: bool) -> None:
     view = effects_view(stories.interaction().state, "w001")
     assert view is not None
     words = text_of(effect_rows(view, width, DARK))
@@ -77,14 +77,14 @@ async def test_an_interaction_is_a_map_with_intervals_where_it_fits_else_rows(wi
     assert len(rows) == (0 if mapped else 4)
 
 
-async def test_a_pair_that_the_runs_cannot_tell_is_said(screen_on: Opener) -> None:
+async def test_a_pair_that_the_runs_cannot_tell_is_reported(screen_on: Opener) -> None:
     app = screen_on("night")
     async with shown(app, 120, 36) as pilot:
         await press(pilot, *FOURTH)
         assert f"{NOT_ENOUGH}: WEIGHT_DECAY×ASPECT_RATIO" in words_on(app)
 
 
-async def test_constants_have_short_names_only_where_theirs_do_not_fit(screen_on: Opener) -> None:
+async def test_constants_have_short_names_only_if_their_own_do_not_fit(screen_on: Opener) -> None:
     app = screen_on("night")
     async with shown(app, 200, 50) as pilot:
         await press(pilot, "2")

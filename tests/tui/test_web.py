@@ -210,7 +210,7 @@ async def test_a_page_cannot_make_its_screen_large_or_end_it_with_garbage(site: 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells the peak of a process's memory")
 @pytest.mark.parametrize("size", [(5000, 5000), (10**9, 10**9)])
-async def test_the_memory_of_a_page_is_bounded_whatever_size_it_asks_for(site: Site, size: tuple[int, int]) -> None:
+async def test_the_memory_of_a_page_is_bounded_at_any_size_it_asks_for(site: Site, size: tuple[int, int]) -> None:
     """Let the screen paint in that size, and look at the peak of its memory once it has painted in another one."""
     wait_for(lambda: not site.screens(), 30, "the screens of pages before to end")
     url = f"{site.url('/ws', site.token)}&width={size[0]}&height={size[1]}"

@@ -76,7 +76,7 @@ async def test_a_key_of_a_pane_is_not_explained_on_a_page(screen_on: Opener) -> 
 
 
 @pytest.mark.parametrize("has_costs", [True, False])
-async def test_results_have_a_column_of_costs_where_a_machine_has_a_price(screen_on: Opener, has_costs: bool) -> None:
+async def test_results_have_a_column_of_costs_if_a_machine_has_a_price(screen_on: Opener, has_costs: bool) -> None:
     app = screen_on("laptop")
     async with shown(app, 80, 24) as pilot:
         assert app.state is not None
@@ -132,7 +132,7 @@ async def test_a_pane_named_in_a_title_is_shown_by_a_click(screen_on: Opener) ->
             assert app.main.pane == app.main.lower == name[2:]
 
 
-async def test_the_stack_has_a_cost_only_where_clusters_have_a_price(screen_on: Opener) -> None:
+async def test_the_stack_has_a_cost_only_if_clusters_have_a_price(screen_on: Opener) -> None:
     app = screen_on("night")
     async with shown(app, 120, 36) as pilot:
         await press(pilot, "7")
