@@ -152,7 +152,7 @@ def tick(root: Path) -> None:
         busy.progress_all(0.3 + 0.01 * number)
         time.sleep(0.8)
         sizes.append(terminal.bytes - before)
-    say("a tick with all 16 clusters changed, at most", max(sizes), 3_000, "bytes")
+    say("a tick with all 16 clusters changed, at most", max(sizes), 2_048, "bytes")
     terminal.close()
     busy.close()
 
@@ -178,8 +178,8 @@ def keys(root: Path, rate: int) -> None:
     streaming.set()
     streamer.join()
     waits.sort()
-    say(f"key to paint at {rate // 1000} KB/s, 16 logs streaming, p50", waits[len(waits) // 2] * 1000, 150, "ms")
-    say(f"key to paint at {rate // 1000} KB/s, 16 logs streaming, p95", waits[int(len(waits) * 0.95)] * 1000, 150, "ms")
+    say(f"key to paint at {rate // 1000} KB/s, 16 logs streaming, p50", waits[len(waits) // 2] * 1000, 100, "ms")
+    say(f"key to paint at {rate // 1000} KB/s, 16 logs streaming, p95", waits[int(len(waits) * 0.95)] * 1000, 100, "ms")
     terminal.close()
     busy.close()
 

@@ -3,6 +3,8 @@
 import pytest
 
 from cockpit.cli.show import status_text
+from cockpit.core.model import ClusterState
+from cockpit.session.heartbeat import WorkerStatus
 from cockpit.tui.theme import DARK
 from cockpit.tui.views.changes import Wording
 from cockpit.tui.views.clusters import EVALUATING, ClusterView, cluster_view
@@ -61,3 +63,19 @@ def test_hours_are_called_after_the_devices() -> None:
     for one in others:
         one.hardware = "CPU"
     assert hours().endswith("CPU h")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (200, 50)])
+async def test_the_clusters_of_an_ended_session_say_where_its_results_are(
+    screen_on: Opener, width: int, height: int
+) -> None:
+    app = screen_on("ended", worker=WorkerStatus("stopped", None))
+    async with shown(app, width, height):
+        assert app.state is not None
+        for cluster in app.state.clusters.values():
+            cluster.state = ClusterState.DOWN
+        app.main.show()
+        said = words_on(app)
+        assert "The session has ended: 6 results   7 stack   4 chart" in said and "cockpit report night writes" in said
+        assert len(app.main.grid.keys) == sum(f"{name} H" in said for name in app.main.grid.keys)

@@ -2,11 +2,12 @@
 
 import pytest
 
+from cockpit.core.model import ExperimentStatus
 from cockpit.session.heartbeat import WorkerStatus
 from cockpit.tui.app import CockpitApp
 from cockpit.tui.screens.base import CockpitScreen
 from cockpit.tui.widgets.bars import Footer
-from tests.tui.conftest import Opener, press, shown, words_on
+from tests.tui.conftest import Opener, press, settle, shown, words_on
 from tests.tui.test_every_key import places
 from tests.tui.test_keys import start_again
 
@@ -115,3 +116,28 @@ async def test_a_note_about_the_session_stays_in_each_pane(screen_on: Opener) ->
         app.note("w005 is approved", "good")
         await press(pilot, "2", "j")
         assert "w005 is approved" in words_on(app)
+
+
+async def test_an_ended_session_says_in_talk_why_and_how_it_continues(screen_on: Opener) -> None:
+    app = screen_on("ended", worker=WorkerStatus("stopped", None))
+    async with shown(app, 80, 24) as pilot:
+        await press(pilot, "5")
+        said = " ".join(words_on(app).split())
+        assert "the session has ended" in said and "`cockpit start night` reopens it" in said
+        assert "a approve" not in said, "no proposal waits any more"
+
+
+async def test_a_baseline_without_a_result_is_told_whole_at_80_columns(screen_on: Opener) -> None:
+    app = screen_on("ended", worker=WorkerStatus("stopped", None))
+    async with shown(app, 80, 24) as pilot:
+        state = app.state
+        assert state is not None
+        baseline = state.experiments[state.baseline]
+        state.incumbent, baseline.status = "", ExperimentStatus.CRASHED
+        baseline.reason = "it ran past its limit of 10 minutes"
+        await press(pilot, "5")
+        app.show_state()
+        await settle(pilot)
+        said = " ".join(words_on(app).split())
+        assert "gives no result (it ran past its limit of 10 minutes)" in said
+        assert "`cockpit resume -s night` takes the new commit" in said

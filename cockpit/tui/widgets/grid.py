@@ -5,9 +5,10 @@ from collections.abc import Callable
 from textual import events
 from textual.strip import Strip
 
+from cockpit.core.model import ClusterState
 from cockpit.core.state import State
 from cockpit.tui.figures import MINUS, age, duration
-from cockpit.tui.plain import width_of, wrap
+from cockpit.tui.plain import plain, width_of, wrap
 from cockpit.tui.rows import Row, hint_rows, side_by_side
 from cockpit.tui.theme import Palette
 from cockpit.tui.views.cards import card_view
@@ -36,6 +37,14 @@ BEGINNING = (
 )
 WATCHED = (BEGINNING[0], ": every action   ? every key")
 """The hint for a watcher, who has no keys that act."""
+
+
+def ended_hints(state: State) -> tuple[str, str]:
+    """Return where the results of a session are whose clusters are down."""
+    return (
+        "The session has ended: 6 results   7 stack   4 chart",
+        f"cockpit report {plain(state.session.name)} writes them down",
+    )
 
 
 class Grid(Listing):
@@ -72,15 +81,17 @@ class Grid(Listing):
             return top + self._cards(state, width, rows_each)
         if len(self.keys) >= heat_map.MANY and len(self.keys) > height - 1:
             return top + self._tiles(state, width, height - 1)
-        across = self.columns(width, height)
+        over = bool(state.ended_at) and all(one.state is ClusterState.DOWN for one in state.clusters.values())
+        across = 1 if over else self.columns(width, height)
         if across == 1:
             self.stride, self.item_rows = 1, 1
             detail_rows = 3 if height - 1 >= len(self.keys) + 4 else 0
             shown = self.window(height - 1 - detail_rows)
             rows = [table_row(cluster_view(state, state.clusters[key], now), width, self.palette, key == self.selected)
                     for key in shown]  # fmt: skip
-            if detail_rows and not state.attempts:
-                rows.extend(hint_rows(width, self.palette, "", *self.beginning)[:detail_rows])
+            hints = ended_hints(state) if over else self.beginning if not state.attempts else ()
+            if detail_rows and hints:
+                rows.extend(hint_rows(width, self.palette, "", *hints)[:detail_rows])
             elif detail_rows and self.selected in state.clusters:
                 rows.append(Row(width, self.palette).strip())
                 rows.extend(

@@ -13,6 +13,7 @@ from cockpit.core.model import Message
 from cockpit.core.state import UNCONFINED, State, open_permissions
 from cockpit.read.filler import HOLD, meanwhile_words
 from cockpit.read.kept_stack import kept_words
+from cockpit.read.needs import NeedKind, needs
 from cockpit.tui.figures import about_usd, age, clock, count, duration
 from cockpit.tui.plain import cut, plain, width_of, wrap
 from cockpit.tui.rows import Row, hint_rows
@@ -30,6 +31,8 @@ SPOKEN_ROWS = 4
 """The fewest rows of the turns that are under way together; a third of the pane where that is more."""
 NAME = re.compile(r"@?\b([ew]\d{3,9})\b", re.ASCII)
 """The name of an experiment or a wave in a text."""
+END_ROWS = 4
+"""The most rows that say why a session has ended."""
 LEAST_SHAPE = 6
 """The fewest cells in which a wave's shape is readable."""
 
@@ -160,6 +163,9 @@ class Talk(WheeledPane, can_focus=True):
         return rows
 
     def _cards(self, state: State, width: int, height: int) -> list[Strip]:
+        if state.ended_at:
+            lines = [line for said in end_words(state, self.now) for line in wrap(said, width - 2, END_ROWS)]
+            return [Row(width, self.palette).skip(2).put(line, "warn").strip() for line in lines]
         rows: list[Strip] = []
         most = max(1, (height - 4) // 6)
         names = list(state.proposals)
@@ -221,6 +227,14 @@ class Talk(WheeledPane, can_focus=True):
     def forget(self) -> None:
         self._laid_for = (0, "", None)
         super().forget()
+
+
+def end_words(state: State, now: float) -> list[str]:
+    """Return why the session has ended, and what a person can do."""
+    why = plain(state.end_reason)
+    reopen = f"`cockpit start {plain(state.session.name)}` reopens it"
+    wanted = [plain(need.sentence) for need in needs(state, now) if need.kind is NeedKind.BASELINE]
+    return wanted or [f"the session has ended{f': {why}' if why else ''}; {reopen}"]
 
 
 def is_known(state: State, name: str) -> bool:

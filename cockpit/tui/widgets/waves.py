@@ -72,8 +72,8 @@ class Waves(Listing):
         if state is None:
             return [self.titled(width)]
         waiting, running = len(state.proposals), len(queued(state))
-        standing = "not done" if state.ended_at else "open"
-        counts = ((waiting, "waiting"), (running, standing), (len(self.queue.asked), "in all"))
+        undone = [(waiting, "waiting"), (running, "open")] if not state.ended_at else [(waiting + running, "not done")]
+        counts = [*undone, (len(self.queue.asked), "in all")]
         note = "  ".join(f"{number} {word}" for number, word in counts if number)
         self._explained = ""
         rows = []
