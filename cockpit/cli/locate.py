@@ -13,6 +13,7 @@ from cockpit.session.clock import session_time
 from cockpit.session.paths import SETTINGS_FILE, SessionFolder, name_problem
 from cockpit.session.reader import LedgerReader
 from cockpit.session.setting_types import SettingsError
+from cockpit.variant.guess.listing import CODE_SUFFIXES
 
 DEMO = "demo-"
 """Prefix of the names of demo sessions."""
@@ -59,7 +60,7 @@ def repository(given: str | None, script: str = "") -> Path:
 def researched(given: str | None, script: str = "") -> Path:
     """Return the repository to research as `repository` does, else a folder of a git repository that can be guessed.
 
-    Raises CommandError for a folder that git does not store, or that holds neither Python nor an agent's program.
+    Raises CommandError for a folder that git does not store, or that holds neither code nor an agent's program.
     """
     try:
         return repository(given, script)
@@ -71,10 +72,11 @@ def researched(given: str | None, script: str = "") -> Path:
 
 
 def _tells_something(folder: Path) -> bool:
-    """Return True if a folder in a git repository holds an agent's program, or Python up to three levels down."""
-    is_stored = any((parent / ".git").exists() for parent in (folder, *folder.parents))
-    telling = (*PROGRAMS, "*.py", "*/*.py", "*/*/*.py", "*/*/*/*.py")
-    return is_stored and any(True for pattern in telling for _ in folder.glob(pattern))
+    """Return True if a folder in a git repository holds an agent's program, or code up to three levels down."""
+    if not any((parent / ".git").exists() for parent in (folder, *folder.parents)):
+        return False
+    found = (path for pattern in ("*", "*/*", "*/*/*", "*/*/*/*") for path in folder.glob(pattern))
+    return any((folder / name).is_file() for name in PROGRAMS) or any(path.suffix in CODE_SUFFIXES for path in found)
 
 
 def _names_a_script(folder: Path) -> bool:
@@ -111,12 +113,14 @@ def session(name: str | None) -> SessionFolder:
     if name and Path(name, "ledger.db").is_file():
         return SessionFolder(Path(name).resolve())
     if name:
-        if "/" in name or Path(name).is_dir():
-            raise CommandError(f"{name} is not a session: it has no ledger.db; `cockpit list` shows the sessions here")
-        if problem := name_problem(name):
-            raise CommandError(problem)
+        problem = name_problem(name)
         folder = SessionFolder(sessions_folder() / name)
-        if not folder.ledger.exists():
+        is_session = not problem and folder.ledger.exists()
+        if "/" in name or (Path(name).is_dir() and not is_session):
+            raise CommandError(f"{name} is not a session: it has no ledger.db; `cockpit list` shows the sessions here")
+        if problem:
+            raise CommandError(problem)
+        if not is_session:
             ways = f"`cockpit list` shows the sessions here, `cockpit new {name}` makes one"
             near = did_you_mean(name, [known.name for known in all_sessions()])
             raise CommandError(f"there is no session {name!r} in {sessions_folder()}: {near or ways}")

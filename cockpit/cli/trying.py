@@ -21,8 +21,10 @@ from cockpit.report.results import clean
 from cockpit.session.metric_settings import metric_of
 from cockpit.session.research_settings import ResearchSettings, files_of, script_of
 from cockpit.session.settings import Settings
+from cockpit.variant.guess.printed_output import names_in_output
 from cockpit.variant.store import VariantStore
 
+NAMES_SHOWN = 6
 _NO_MODULE = re.compile(r"(?:ModuleNotFound|Import)Error: (?:No module named|cannot import)")
 
 
@@ -98,7 +100,11 @@ def check_trial(found: Trial, research: ResearchSettings, asks: bool) -> None:
     why = problem(found)
     if asks and input(f"{why}. Make the session all the same? [y/N] ").strip().lower() in ("y", "yes"):
         return
-    remedy = "--metric NAME, --pattern REGEX, or --score-command WORDS for what it leaves"
+    if found.question and not found.failed:
+        raise CommandError(f"nothing was made: {why}")
+    names = ", ".join(map(clean, [*names_in_output(found.tail)][:NAMES_SHOWN]))
+    named = f" (it printed {names})" if names else ""
+    remedy = f"--metric NAME{named}, --pattern REGEX, or --score-command WORDS for what it leaves"
     remedy = "--command WORDS" if found.failed else remedy
     if _NO_MODULE.search(why):
         raise CommandError(
@@ -116,4 +122,6 @@ def problem(found: Trial) -> str:
         return f"the trial run could not be started ({clean(found.message)})"
     if found.failed:
         return f"the trial run ended with exit code {found.exit_code}: {clean(found.message) or last}"
+    if found.question:
+        return f"the trial run ended well, and {clean(found.question)}"
     return f"the trial run ended well and printed no metric; its last line: {last}"

@@ -235,14 +235,14 @@ def _plain_number(text: str) -> float | None:
 
 
 _HIGHER_IS_BETTER = (
-    r"(?i)(?<![a-z])(?:acc|accuracy|top_?[15]|f1|auc|auroc|ap|m?ap|iou|miou|dice|bleu|rouge\w*|meteor|psnr|ssim|r2|precision|recall"
+    r"(?i)(?<![a-z])(?:acc|accuracy|top_?[15]|f1|auc|auroc|m?ap(?:50|75|[sml](?![a-z]))?|ndcg|mrr|mcc|iou|miou|dice|bleu|rouge\w*|meteor|psnr|ssim|r2|precision|recall"
     r"|rewards?|returns?|sharpe|sortino|calmar|profit|pnl|win_?rate|wins?|elo|corr(?:elation)?|spearman|pearson|kendall|pass(?:ed|_rate|_at_\d+|@\d+)?|solved|score"
     r"|throughput|tok(?:ens)?_?(?:/|per)_?s(?:ec)?|(?:gb|tb|m?fl?ops|tflops|gflops)(?:/|_?per_?)?s?|speed_?up|mfu|correct)(?![a-z])"
 )
 
 
 _LOWER_IS_BETTER = re.compile(
-    r"(?<![a-z])(?:loss|bpb|bpc|ppl|perplexity|err(?:or)?|rmse|mse|mae|nll|wer|cer|fid|latency|regret|cost|time|seconds|ms"
+    r"(?<![a-z])(?:loss|bpb|bpc|ppl|perplexity|err(?:or)?|rmse|mse|mae|nll|wer|cer|fid|brier|logloss|latency|regret|cost|time|seconds|ms"
     r"|bits?|steps|size|memory|vram|mb)(?![a-z])",
     re.IGNORECASE,
 )

@@ -34,7 +34,7 @@ def scored_by_themselves(plan: Plan, session: Session) -> str:
     if session.fleet.simulated:
         return said + "they are simulated"
     if plan.settings.research.command:
-        return said + f"a command of your own starts {session.script}"
+        return said + "the command is your own"
     if not is_val_bpb(session.metric):
         return said + f"only {DEFAULT_NAME} of a saved model is computed outside its run"
     if not can_rescore(plan.repo):

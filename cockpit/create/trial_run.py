@@ -65,6 +65,8 @@ class Trial(NamedTuple):
     message: str = ""
     tail: str = ""
     """The end of its output."""
+    question: str = ""
+    """The sentence on a value that only a pattern reads; empty if there is none."""
 
     @property
     def failed(self) -> bool:
@@ -127,7 +129,8 @@ def _follow(fleet: LocalFleet, job: Job, metrics: Iterable[Metric], heard: Calla
     seconds = time.monotonic() - began
     if isinstance(ended, JobEnded):
         values, lines, tail = output.values(), output.last_lines(), output.tail()
-        return Trial(values, ended.reason, ended.exit_code, seconds, lines, ended.message, tail)
+        asked = output.question()
+        return Trial(values, ended.reason, ended.exit_code, seconds, lines, ended.message, tail, asked)
     return Trial({}, "refused", None, seconds, (), ended.message)
 
 
@@ -188,8 +191,12 @@ class _Output:
             log.finish(0.0)
 
     def values(self) -> dict[str, str]:
-        """Return the printed values by the metric's name."""
-        return {name: word for name, log in self._logs.items() if (word := log.values.word(name))}
+        """Return the printed numbers by the metric's name, as they were printed."""
+        return {name: log.values.word(name) for name, log in self._logs.items() if log.values.number(name) is not None}
+
+    def question(self) -> str:
+        """Return the sentence on values that only a pattern reads; empty if there is none."""
+        return next(filter(None, (log.values.question(name) for name, log in self._logs.items())), "")
 
     def tail(self) -> str:
         return self._tail.decode("utf-8", "replace")

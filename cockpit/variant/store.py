@@ -46,7 +46,7 @@ from cockpit.variant.git.tree import (
     tree_entries,
     with_blobs,
 )
-from cockpit.variant.git.uncommitted import changed_on_disk, note_on
+from cockpit.variant.git.uncommitted import changed_on_disk, link_sentence, note_on
 from cockpit.variant.inputs import Inputs, find_inputs, is_configuration, is_outside, mentioned_paths
 from cockpit.variant.line_changes import lines_changed, lines_of, text_of
 from cockpit.variant.outside_paths import outside_paths
@@ -469,7 +469,8 @@ class VariantStore:
             holder = entry_at(root, folder, self._objects)
             if holder is None or not is_folder(holder):
                 raise VariantError(
-                    f"There is no folder {folder} in commit {commit[:12]} of {self._top}: run `git add {folder}`"
+                    link_sentence(self._start, path)
+                    or f"There is no folder {folder} in commit {commit[:12]} of {self._top}: run `git add {folder}`"
                     " and `git commit` there."
                 )
         return entry_at(root, self._at(path), self._objects)

@@ -289,3 +289,33 @@ def test_a_missing_module_is_refused_with_its_remedy(place: Path) -> None:
         " 'not_here_at_all'; activate the environment that has it, make that the repository's .venv, or give --command"
         " with its Python"
     )
+
+
+def test_code_in_another_language_needs_no_python_beside_it(place: Path) -> None:
+    repo = place / "repo"
+    repo.mkdir()
+    (repo / "README.md").write_text("Edit `sort.c`, the only file. Run `make bench`. Lower `time_ms` is better.\n")
+    (repo / "Makefile").write_text("bench:\n\t@echo time_ms: 3.5\n")
+    (repo / "sort.c").write_text('int main() { printf("time_ms: %.3f", 1.0); }\n')
+    git(repo, "init", "-q")
+    git(repo, "add", ".")
+    git(repo, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "first")
+    done = cockpit(place, *NEW, "--repo", str(repo), "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "trial      it printed time_ms 3.5" in done.stdout
+
+
+def test_a_value_beside_other_words_each_time_is_refused_with_a_pattern(place: Path) -> None:
+    repo = made(
+        place,
+        'for part in ("train", "test"):\n    print(f"The accuracy on the {part} set is {0.5 + len(part) / 10}")\n',
+    )
+    done = cockpit(place, *NEW, "--repo", str(repo), "--yes", "--metric", "accuracy")
+    assert done.returncode == 1
+    assert "accuracy is printed beside other words each time: give --pattern" in done.stderr
+
+
+def test_the_names_that_a_run_printed_are_offered(place: Path) -> None:
+    repo = made(place, 'report = "zeal: 3.0"\nprint(report)\n')
+    done = cockpit(place, *NEW, "--repo", str(repo), "--yes")
+    assert done.returncode == 1 and "--metric NAME (it printed zeal)" in done.stderr

@@ -61,3 +61,13 @@ def test_a_corpus_is_refused_if_the_repository_takes_none(
         main(["new", "night", "--repo", str(repo), "--corpus", "stdlib"])
     assert "--corpus has no effect here" in capsys.readouterr().err
     assert not (tmp_path / "sessions" / "night").exists()
+
+
+def test_a_session_is_found_by_name_beside_a_folder_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = local_session(tmp_path)
+    (tmp_path / folder.name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COCKPIT_SESSIONS", str(folder.root.parent))
+    assert session(folder.name).root == folder.root

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,8 +21,9 @@ from cockpit.create.plan import Plan
 from cockpit.session import worker_process
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import NewSession, Settings
+from cockpit.variant.errors import VariantError
 from cockpit.variant.store import VariantStore
-from tests.worker.sessions import end_baseline, git, make, state_of, wait_for
+from tests.worker.sessions import SCRIPT, end_baseline, git, make, state_of, wait_for
 
 NEW = NewSession(fleet="local", clusters=1, mode="manual", proposer="human")
 PRINTS = 'DEPTH = 8\nprint("val_bpb:", {})\n'
@@ -300,3 +302,26 @@ def test_a_crashed_baseline_stays_until_the_code_changes(tmp_path: Path) -> None
         wait_for(lambda: state_of(folder).end_reason, 30, "the session to end")
         wait_for(lambda: not state_of(folder).worker_running, 30, "its worker to end")
     assert list(state_of(folder).experiments) == ["e0000"]
+
+
+@pytest.mark.parametrize(
+    ("link", "target", "named", "said"),
+    [
+        ("train.py", "src/real.py", "train.py", "train.py in .* is a link to 'src/real.py'.*: name src/real.py with"),
+        ("now", "src", "now/real.py", "now in .* is a link to 'src'.*: name src/real.py with --files"),
+        ("train.py", "/outside/x.py", "train.py", "copy it into the repository"),
+    ],
+)
+def test_a_link_is_refused_with_the_file_that_it_leads_to(
+    tmp_path: Path, link: str, target: str, named: str, said: str
+) -> None:
+    repo = tmp_path / "repo"
+    (repo / "src").mkdir(parents=True)
+    (repo / "src" / "real.py").write_text(SCRIPT)
+    (repo / link).symlink_to(target)
+    git(repo, "init", "-q")
+    git(repo, "add", ".")
+    git(repo, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "first")
+    store = VariantStore(repo, "night", files=(named,))
+    with closing(store), pytest.raises(VariantError, match=said):
+        store.check_baseline()

@@ -393,3 +393,12 @@ def test_a_long_line_and_deep_code_take_no_time() -> None:
 def test_a_go_benchmark_in_the_output_names_its_metrics() -> None:
     found = names_in_output("BenchmarkEvalLoss-8   5   123456 ns/op   1.2345 val_bpb\nok  x  3.2s")
     assert {name: word for name, (_, word) in found.items()} == {"ns/op": "123456", "val_bpb": "1.2345"}
+
+
+def test_each_sentence_of_a_line_counts_alone() -> None:
+    texts = {
+        "README.md": "Edit only the single file `prompts/system.txt`. Run `python evaluate.py > run.log`.",
+        "evaluate.py": "print(f'pass_rate: {rate}')\n",
+        "prompts/system.txt": "You solve problems.\n",
+    }
+    assert guess_repository(Listing(frozenset(texts), texts)).file.value == "prompts/system.txt"

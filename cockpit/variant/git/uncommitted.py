@@ -1,7 +1,8 @@
 """Find uncommitted changes in the person's checkout: those that a baseline takes, and those that it leaves out."""
 
+import os
 from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from cockpit.variant.errors import VariantError, shown
 from cockpit.variant.git.tree import Entry, is_file
@@ -27,12 +28,28 @@ def changed_on_disk(path: Path, entry: Entry | None, blob: Callable[[str], bytes
             f"{name} is not in the last commit of {folder}: run `git add -f {name}` and `git commit` there."
         )
     if not is_file(entry):
-        raise VariantError(f"{name} in {folder} is a link or a folder; it must be a plain file.")
+        raise VariantError(
+            link_sentence(folder, name) or f"{name} in {folder} is a link or a folder; it must be a plain file."
+        )
     if data is None:
         raise VariantError(f"{name} was deleted from {folder}: bring it back with `git restore {name}`.")
     committed = blob(entry.id)
     # A checkout may end lines in CR LF where the commit has LF: git did that, not the person.
     return None if committed in (data, data.replace(b"\r\n", b"\n")) else data
+
+
+def link_sentence(folder: Path, path: str) -> str:
+    """Return the sentence for a path that is a link or passes through one; empty if it does not."""
+    parts = PurePosixPath(path).parts
+    for count in range(1, len(parts) + 1):
+        at = Path(folder, *parts[:count])
+        if at.is_symlink():
+            link, target = "/".join(parts[:count]), at.readlink().as_posix()
+            leads_to = os.path.normpath(PurePosixPath(*parts[: count - 1], target, *parts[count:]))
+            is_outside = leads_to.startswith(("/", ".."))
+            remedy = "copy it into the repository" if is_outside else f"name {leads_to} with --files"
+            return f"{link} in {folder} is a link to {shown(target)}, and only a plain file can be edited: {remedy}."
+    return ""
 
 
 def note_on(status: str, stored: Sequence[str], taken: Collection[str], script: str) -> str:

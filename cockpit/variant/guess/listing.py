@@ -4,6 +4,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+CODE_SUFFIXES = frozenset(
+    {
+        ".py", ".sh", ".js", ".cjs", ".mjs", ".ts", ".go", ".rs", ".c", ".cc", ".cpp", ".cxx", ".cu", ".jl", ".r", ".R",
+        ".rb", ".php", ".java", ".lua", ".swift", ".zig", ".f90", ".lean",
+    }
+)  # fmt: skip
 LINE_CHARACTERS = 400
 """Characters of a line that are read."""
 LINES_READ = 5_000

@@ -4,18 +4,13 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from cockpit.variant.git.repository import git_answer, open_repository
-from cockpit.variant.guess.listing import BUILD_FILES, DOCUMENTS, Listing
+from cockpit.variant.guess.listing import BUILD_FILES, CODE_SUFFIXES, DOCUMENTS, Listing
 
 FILES_READ = 400
 FILE_BYTES = 400_000
 FOLDERS_DEEP = 3
 _SUFFIXES = frozenset({".py", ".md", ".rst", ".sh"})
-_OTHER_SUFFIXES = frozenset(
-    {
-        ".js", ".cjs", ".mjs", ".ts", ".go", ".rs", ".c", ".cc", ".cpp", ".cu", ".jl", ".r", ".rb", ".php", ".java",
-        ".lua", ".toml", ".yaml", ".yml", ".json",
-    }
-)  # fmt: skip
+_OTHER_SUFFIXES = CODE_SUFFIXES | {".toml", ".yaml", ".yml", ".json"}
 """Suffixes of code in other languages and of configurations, which are read after the others."""
 _NAMES = frozenset({"environment.yml", "environment.yaml", *DOCUMENTS, *BUILD_FILES})
 
@@ -35,8 +30,7 @@ def _read(paths: Iterable[str]) -> list[str]:
     telling = [
         path
         for path in paths
-        if path.count("/") < FOLDERS_DEEP
-        and (_is_read_first(path) or PurePosixPath(path).suffix.lower() in _OTHER_SUFFIXES)
+        if path.count("/") < FOLDERS_DEEP and (_is_read_first(path) or PurePosixPath(path).suffix in _OTHER_SUFFIXES)
     ]
     return sorted(telling, key=lambda path: (not _is_read_first(path), path.count("/"), path))[:FILES_READ]
 

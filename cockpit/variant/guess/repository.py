@@ -17,9 +17,9 @@ from cockpit.variant.guess.statements import Statement, edited_files, fixed_file
 
 CANDIDATES_AT_MOST = 6
 _SCORE = re.compile(
-    r"(?:^|[ _/.-])(?:loss|bpb|bpc|ppl|perplexity|acc|accuracy|error|rmse|mse|mae|nll|f1|auc|auroc|map|iou|bleu|rouge"
+    r"(?:^|[ _/.-])(?:loss|bpb|bpc|ppl|perplexity|acc|accuracy|error|rmse|mse|mae|nll|f1|auc|auroc|m?ap(?:50|75)?|iou"
     r"|psnr|ssim|r2|corr|correlation|spearman|pearson|kendall|reward|return|sharpe|calmar|sortino|score|fitness"
-    r"|throughput|tflops|gflops|speedup|latency|regret|wer|cer"
+    r"|bleu|rouge|dice|ndcg|mrr|mcc|brier|logloss|throughput|tflops|gflops|speedup|latency|regret|wer|cer"
     r"|fid|elo|win_rate|pass_rate|solved|correct|cost)(?:$|[ _/.-])"
     r"|(?:tflops|gflops|throughput)",
     re.IGNORECASE,

@@ -15,6 +15,7 @@ _EDITS = re.compile(r"\b(?:modif(?:y|ies|ied)|edit(?:s|ed)?|touch(?:es)?|chang(?
 _FORBIDS = re.compile(
     r"\bnot\b|\bnever\b|n't\b|read-only|\bfrozen\b|\blocked\b|\bfixed\b|\bcannot\b|\bwithout\b|by hand", re.IGNORECASE
 )
+_SENTENCES = re.compile(r"(?<=[.;!])\s+")
 _FOLDER = re.compile(r"`([\w-][\w./-]{0,60}/)`")
 _ALONE = re.compile(r"\b(?:single|only|one|the)\b[^.]{0,20}\bfile\b|\bfile\b[^.]{0,20}\b(?:agent|you)\b", re.IGNORECASE)
 _TELLS_METRIC = re.compile(
@@ -72,19 +73,24 @@ def _read(listing: Listing) -> tuple[dict[str, list[Candidate]], set[str], Count
         for number, line in listing.lines(document):
             if _HEADING.match(line):
                 is_forbidding = bool(_CANNOT.search(line)) and not _CAN.search(_CANNOT.sub("", line))
-            found = {path for word in _PATH.findall(line) if (path := listing.resolve(word, document))}
-            found = {path for path in found if not path.endswith(_RECORDS)}
             if is_forbidding or _FORBIDS.search(line):
                 forbidden.update(_in_folders(listing, line))
-            if not found or not _EDITS.search(line):
-                continue
-            if is_forbidding or (_FORBIDS.search(line) and not (len(found) == 1 and _invites(line))):
-                forbidden.update(found)
-            elif len(found) == 1:
-                path = found.pop()
-                allowed.setdefault(path, []).append(Candidate(path, f"{document} line {number}"))
-                alone |= {path} if _ALONE.search(line) else set()
+            parts = [line] if len(_files_in(listing, document, line)) < 2 else _SENTENCES.split(line)
+            for part in filter(_EDITS.search, parts):
+                found = _files_in(listing, document, part)
+                if is_forbidding or (_FORBIDS.search(part) and not (len(found) == 1 and _invites(part))):
+                    forbidden.update(found)
+                elif len(found) == 1:
+                    path = found.pop()
+                    allowed.setdefault(path, []).append(Candidate(path, f"{document} line {number}"))
+                    alone |= {path} if _ALONE.search(part) else set()
     return allowed, alone, forbidden
+
+
+def _files_in(listing: Listing, document: str, text: str) -> set[str]:
+    """Return the files that a text names; those that an agent's loop writes are none."""
+    found = {path for word in _PATH.findall(text) if (path := listing.resolve(word, document))}
+    return {path for path in found if not path.endswith(_RECORDS)}
 
 
 def _in_folders(listing: Listing, line: str) -> set[str]:

@@ -37,7 +37,7 @@ MAX_NAME_PARTS = 6
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _SETTINGS_NAME = re.compile(
-    r"(?:.*_)?(?:config|conf|cfg|args|hparams|hps?|params|options?|opts?|settings)", re.IGNORECASE
+    r"(?:.*_)?(?:config|conf|cfg|args|hparams|hps?|params|options?|opts?|settings)|_?C", re.IGNORECASE
 )
 """Names of objects whose attributes are settings."""
 _HOLDS_DEFAULT = frozenset({"field", "Field", "Option", "Argument"})
