@@ -15,6 +15,7 @@ from cockpit.core.model import Change, Edit, Value
 from cockpit.variant.edits import apply_edit
 from cockpit.variant.errors import VariantError, shown
 from cockpit.variant.fingerprint import combine, outline
+from cockpit.variant.knobs import assigned_knobs
 from cockpit.variant.knobs.config_outline import CONFIG_SUFFIXES, config_outline
 from cockpit.variant.knobs.constants import (
     accepted_values,
@@ -144,7 +145,8 @@ def outline_of(path: str, text: str) -> str:
     check_text(text, path)
     if path.lower().endswith(CONFIG_SUFFIXES):
         return config_outline(text, path)
-    return hashlib.sha256(text.encode()).hexdigest()
+    outlined = assigned_knobs.find_knobs(text, path).outline() if assigned_knobs.shape_of(path) else text
+    return hashlib.sha256(outlined.encode()).hexdigest()
 
 
 def fingerprint_of(outlines: Mapping[str, str], constants: Mapping[str, Value]) -> str:

@@ -1,7 +1,7 @@
 """Find the constants (knobs) of an editable file by name, and write new values in place.
 
-A knob is a literal with a name, in Python (see python_knobs), YAML, TOML or JSON. Everything else in the file stays as
-it is, comments and layout included.
+A knob is a literal with a name, in Python (see python_knobs), YAML, TOML or JSON, or a number with a name in other code
+and settings (see assigned_knobs). Everything else in the file stays as it is, comments and layout included.
 """
 
 import difflib
@@ -116,16 +116,16 @@ def _knobs_of(source: str, path: str) -> _Knobs:
             found = find_knobs(parse(source, path))
             values = {name: knob.value for name, knob in found.knobs.items()}
             return _Knobs(values, lambda changed: rewrite(source, _with_knobs(found.knobs, changed)), found.bound)
-        case suffix if reader := _reader(suffix):
+        case _ if reader := _reader(path):
             placed = reader(source.removeprefix(_MARK), path)
             mark = _MARK if source.startswith(_MARK) else ""
             return _Knobs(placed.values, lambda changed: mark + placed.set_values(changed), {})
     return _Knobs({}, lambda changed: source, {})
 
 
-def _reader(suffix: str) -> Callable[[str, str], PlacedKnobs] | None:
-    """Return the function that finds the knobs of a configuration, which is loaded with its first file."""
-    match suffix:
+def _reader(path: str) -> Callable[[str, str], PlacedKnobs] | None:
+    """Return the function that finds the knobs of such a file, which is loaded with the first one."""
+    match PurePosixPath(path).suffix.lower():
         case ".yaml" | ".yml":
             from cockpit.variant.knobs import yaml_knobs
 
@@ -138,7 +138,9 @@ def _reader(suffix: str) -> Callable[[str, str], PlacedKnobs] | None:
             from cockpit.variant.knobs import json_knobs
 
             return json_knobs.find_knobs
-    return None
+    from cockpit.variant.knobs import assigned_knobs
+
+    return assigned_knobs.find_knobs if assigned_knobs.shape_of(path) else None
 
 
 def _with_knobs(knobs: Mapping[str, Knob], values: Mapping[str, Value]) -> list[tuple[Knob, Value]]:

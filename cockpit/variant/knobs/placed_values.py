@@ -36,6 +36,15 @@ class PlacedKnobs:
             self.values[name] = value
             self._spans[name] = span, elements
 
+    def outline(self) -> str:
+        """Return the text with the name of each knob in place of its value."""
+        parts: list[str] = []
+        at = 0
+        for (start, end), name in sorted((span, name) for name, (span, _) in self._spans.items()):
+            parts += (self._text[at:start], f"\0{name}\0")
+            at = end
+        return "".join((*parts, self._text[at:]))
+
     def set_values(self, values: Mapping[str, Value]) -> str:
         """Return the text with other values. A list changes element by element, and grows or shrinks at its end."""
         replaced: list[tuple[Span, str]] = []
