@@ -237,7 +237,10 @@ CHEATS = (
         "ledger = os.path.abspath('../../ledger.db')\n"
         "for name in filter(str.isdigit, os.listdir('/proc')):\n"
         "    for path in (f'/proc/{name}/root{ledger}', f'/proc/{name}/cwd/../../ledger.db'):\n"
-        "        found = found or os.path.exists(path)",
+        "        try:\n"
+        "            found = found or open(path, 'rb')\n"
+        "        except OSError:\n"
+        "            pass",
     ),
     _reaches(
         "sockets-of-programs", "a socket that another program listens on, such as an agent of keys",
