@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import re
 import shlex
 import shutil
 import socket
@@ -42,7 +43,8 @@ PYTHON_VARIABLES = {"PYTHONHOME": "/nowhere", "PYTHONINSPECT": "1", "PYTHONWARNI
 class Server:
     """An sshd on loopback that lets one key in, for the documented command, and takes all variables of the client."""
 
-    def __init__(self, place: Path, session: SessionFolder) -> None:
+    def __init__(self, place: Path, session: SessionFolder, more: str = "") -> None:
+        """Start it; `more` is added to its configuration."""
         self.place = place
         for name in ("host", "watcher"):
             make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(place / name)]
@@ -55,6 +57,7 @@ class Server:
         (place / "sshd_config").write_text(
             f"ListenAddress 127.0.0.1:{self.port}\nHostKey {place}/host\nAuthorizedKeysFile {place}/authorized_keys\n"
             "StrictModes no\nUsePAM no\nPasswordAuthentication no\nPidFile none\nPermitRootLogin yes\nAcceptEnv *\n"
+            f"{more}"
         )
         self.log = (place / "sshd.log").open("wb")
         if os.getuid() == 0:
@@ -168,6 +171,32 @@ def test_no_variable_of_the_client_runs_its_code(server: Server, tmp_path: Path)
         screen.press("q")
         screen.wait_for("ended with 0")
     assert not touched.exists()
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no compiler")
+@pytest.mark.parametrize("documented", [True, False], ids=["documented", "without it"])
+def test_the_documented_match_keeps_the_variables_of_loader_and_shell_out(
+    session: SessionFolder, tmp_path: Path, documented: bool
+) -> None:
+    touched = tmp_path / "touched"
+    (tmp_path / "evil.c").write_text(
+        f'#include <fcntl.h>\n__attribute__((constructor)) void f(void) {{ open("{touched}", O_CREAT, 0600); }}\n'
+    )
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", tmp_path / "evil.so", tmp_path / "evil.c"], check=True)
+    (tmp_path / "evil.sh").write_text(f"touch {touched}\n")
+    found = re.search(r"Match User watcher\n    (SetEnv .*)\n", (ROOT / "docs" / "watching.md").read_text())
+    assert found is not None
+    (tmp_path / "sshd").mkdir()
+    more = f"Match User {getpass.getuser()}\n    {found[1]}\n" if documented else ""
+    server = Server(tmp_path / "sshd", session, more)
+    try:
+        for sent in (f"LD_PRELOAD={tmp_path}/evil.so", f"LD_AUDIT={tmp_path}/evil.so", f"BASH_ENV={tmp_path}/evil.sh"):
+            command = server.ssh("-o", f"SetEnv={sent} ENV={tmp_path}/evil.sh")
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+            assert "cockpit watch needs a terminal" in done.stderr
+    finally:
+        server.close()
+    assert touched.exists() != documented, "what is sent does act where nothing keeps it out"
 
 
 def test_no_port_is_forwarded_out(server: Server) -> None:
