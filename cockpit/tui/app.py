@@ -58,14 +58,14 @@ class CockpitApp(EffectRunner):
         super().__init__(FollowedSession(feed, user or user_name(), watch), registry, theme, clock)
         self.with_bell = bell
         self.loading = True
-        """The session is being read for the first time."""
+        """True while the session is read for the first time."""
         self.warm = False
-        """The imports that the first paint does without are done."""
+        """True once the imports that the first paint does not need are done."""
         self._on_ready = on_ready
         self._wants_tour = wants_tour
         self._alarmed: set[str] = set()
         self._noticed: set[str] | None = None
-        """The needs that wait for a person and were told outside the terminal; None before the first look."""
+        """The needs of a person that were reported outside the terminal; None before the first look."""
         self._asked_about: set[str] = set()
         """The incumbents on whose plateau the person was asked."""
         self._titled = ""
@@ -85,7 +85,7 @@ class CockpitApp(EffectRunner):
         self.call_after_refresh(self._load)
 
     def _load(self) -> None:
-        """Read the session on a thread: the first frame stands."""
+        """Read the session on a thread, after the first frame."""
         if self._on_ready is not None:
             self._on_ready()
         self.run_worker(self._read, thread=True, exit_on_error=False, name="read the session")
@@ -120,17 +120,17 @@ class CockpitApp(EffectRunner):
 
     @property
     def leaving(self) -> bool:
-        """The screens are being taken down, or are gone, while timers and threads come to their ends."""
+        """True once the screens are being removed. Timers and threads may still run."""
         return not self.is_running or not self.screen_stack
 
     def tick(self) -> None:
-        """Look for news; draw what they change."""
+        """Look for news and draw them."""
         if self.leaving:
             return
         changed = self.session.poll()
         self.expire_note()
         for answer in self.session.answers():
-            self.tell_answer(answer)
+            self.show_answer(answer)
         self.main.log_pane.tick()
         if changed:
             self.show_state()
@@ -140,7 +140,7 @@ class CockpitApp(EffectRunner):
         if self.leaving:
             return
         page = top_page(self)
-        if page is not None and page.is_mounted:  # one that is not mounted yet will show itself
+        if page is not None and page.is_mounted:  # a page that is not mounted yet draws itself when it is
             page.show()
         self._attend()
         self._ask_on_plateau()
@@ -156,7 +156,7 @@ class CockpitApp(EffectRunner):
         self.do(action)
 
     def _attend(self) -> None:
-        """Put what needs a person into the title. Give each new need one notice, and ring the bell if wanted."""
+        """Show the needs of a person in the title. Send one notice for each new need, and ring the bell if wanted."""
         needs = self.main.header.needs
         title = f"cockpit {self.feed.folder.name}" + (f": {', '.join(need.short for need in needs)}" if needs else "")
         if title != self._titled:
@@ -167,7 +167,7 @@ class CockpitApp(EffectRunner):
             self.bell()
         waiting = {f"{need.kind} {need.about}": need for need in needs if need.kind in NOTIFIED}
         if self.loading or self._noticed is None or self.session.watch:
-            self._noticed = set(waiting)  # what waits already is on the screen that was just opened
+            self._noticed = set(waiting)  # the screen that was just opened shows these already
         for key in waiting.keys() - self._noticed:
             session = f"cockpit {self.feed.folder.name}"
             self.write_sequence(notice.sequence(session, waiting[key].sentence, os.environ.get("TERM", "")))

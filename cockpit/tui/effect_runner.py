@@ -65,13 +65,13 @@ from cockpit.tui.widgets.pane import Pane
 
 NOTE_S = 6.0
 PROBLEM_S = 20.0
-"""A problem stays longer than a note: it takes longer to read."""
+"""A problem stays longer than a note, as it takes longer to read."""
 WITHOUT_STATE = ("quit", "redraw", "theme")
 """Actions that work before the session has been read."""
 
 
 class EffectRunner(TerminalApp):
-    """An app that does what actions ask for, and tells the person the worker's answers."""
+    """An app that carries out actions' effects and shows the worker's answers."""
 
     def __init__(self, session: FollowedSession, registry: Registry, theme: str, clock: Callable[[], float]) -> None:
         super().__init__(session.feed.folder.screen_log)
@@ -107,7 +107,7 @@ class EffectRunner(TerminalApp):
         return self._try(lambda: effects_of(action, here, words))
 
     def _try(self, effects: Callable[[], Effects]) -> bool:
-        """Carry effects out, or show why there are none. Returns whether they were carried out."""
+        """Carry effects out, or show why there are none. Returns True if they were carried out."""
         try:
             return self.carry_out(effects())
         except Problem as problem:
@@ -115,7 +115,7 @@ class EffectRunner(TerminalApp):
             return False
 
     def carry_out(self, effects: Effects) -> bool:
-        """Carry effects out in order, up to the first that fails. Returns whether all were."""
+        """Carry effects out in order, up to the first that fails. Returns True if all were."""
         return all(self._carry_out(effect) for effect in effects)
 
     def _carry_out(self, effect: Effect) -> bool:
@@ -149,30 +149,10 @@ class EffectRunner(TerminalApp):
                 self.main.focus_say()
             case ZoomPane():
                 self.main.zoom()
-            case Find(text):
-                self.context.last_found = text
-                return self._find(forward=True, fresh=True)
-            case FindNext(forward):
-                return self._find(forward, fresh=False)
-            case ToggleLog(what):
-                self.note(self.log_shown.toggle(what))
-            case FilterLog(text):
-                self.log_shown.set_filter(text)
-            case CopyLog():
-                self.copy_text(self.log_shown.shown_text(), "the lines on the screen")
-            case SaveLog(path):
-                return self._save_log(path)
-            case ToggleChart(what):
-                if words := self.main.chart.toggle(what):
-                    self.note(words)
-            case ZoomChart(steps):
-                self.note(self.main.chart.zoom(steps))
-            case CompareCurves(experiments, words):
-                self.main.chart.compare(experiments, words)
-            case MarkExperiment(experiment):
-                marked = self.main.mark(experiment)
-                state = "marked" if experiment in self.main.chart.marked else "no longer marked"
-                self.note(f"{experiment} is {state}: {count(marked, 'mark')} in all")
+            case Find() | FindNext() | ToggleLog() | FilterLog() | CopyLog() | SaveLog():
+                return self._search_or_log(effect)
+            case ToggleChart() | ZoomChart() | CompareCurves() | MarkExperiment():
+                self._change_chart(effect)
             case AskResults(query):
                 self.main.ask_results(query)
             case SortResults(sort):
@@ -189,6 +169,39 @@ class EffectRunner(TerminalApp):
                 assert_never(effect)
         return True
 
+    def _search_or_log(self, effect: Find | FindNext | ToggleLog | FilterLog | CopyLog | SaveLog) -> bool:
+        """Search the page, or change, copy or save its log. Returns False if it failed."""
+        match effect:
+            case Find(text):
+                self.context.last_found = text
+                return self._find(forward=True, fresh=True)
+            case FindNext(forward):
+                return self._find(forward, fresh=False)
+            case ToggleLog(what):
+                self.note(self.log_shown.toggle(what))
+            case FilterLog(text):
+                self.log_shown.set_filter(text)
+            case CopyLog():
+                self.copy_text(self.log_shown.shown_text(), "the lines on the screen")
+            case SaveLog(path):
+                return self._save_log(path)
+        return True
+
+    def _change_chart(self, effect: ToggleChart | ZoomChart | CompareCurves | MarkExperiment) -> None:
+        chart = self.main.chart
+        match effect:
+            case ToggleChart(what):
+                if words := chart.toggle(what):
+                    self.note(words)
+            case ZoomChart(steps):
+                self.note(chart.zoom(steps))
+            case CompareCurves(experiments, words):
+                chart.compare(experiments, words)
+            case MarkExperiment(experiment):
+                marked = self.main.mark(experiment)
+                state = "marked" if experiment in chart.marked else "no longer marked"
+                self.note(f"{experiment} is {state}: {count(marked, 'mark')} in all")
+
     def _send(self, effect: Send) -> int:
         """Send an intent. Returns its number; 0 if it could not be sent."""
         try:
@@ -202,7 +215,7 @@ class EffectRunner(TerminalApp):
         return number
 
     def _waits_for(self) -> str:
-        """Return what an intent waits for where no worker runs."""
+        """Return the event that an intent waits for if no worker runs."""
         state = self.session.state
         if state is not None and state.ended_at:
             return f"; it is done once `cockpit start {state.session.name}` reopens the session"
@@ -214,12 +227,12 @@ class EffectRunner(TerminalApp):
         self._show_note(text, ink)
 
     def expire_note(self) -> None:
-        """Take an old note away."""
+        """Remove an old note."""
         if self._note_until and self._clock() > self._note_until:
             self._end_note()
 
     def _note_here(self, text: str) -> None:
-        """Show why something does not apply. It is true of this place, and leaves with it."""
+        """Show why something does not apply here. The note is removed when the person goes elsewhere."""
         here = self._page().here()
         self.note(text, "warn")
         self._note_about = here.chosen if here is not None else ()
@@ -237,7 +250,7 @@ class EffectRunner(TerminalApp):
             if isinstance(screen, CockpitScreen):
                 screen.note(text, ink)
 
-    def tell_answer(self, answer: Answer) -> None:
+    def show_answer(self, answer: Answer) -> None:
         """Show the worker's answer: beside the line that waits for it, else in the footer."""
         written = self._written.pop(answer.number, None)
         command = self._commands.pop(answer.number, "")
@@ -268,7 +281,7 @@ class EffectRunner(TerminalApp):
                 self.push_screen(confirmation(question, label), lambda chosen: self._when(chosen, lambda: effects))
 
     def _when(self, chosen: str | None, effects: Callable[[], Effects]) -> None:
-        """Carry effects out where something was chosen."""
+        """Carry effects out if something was chosen."""
         if chosen:
             self._try(effects)
 
@@ -409,7 +422,7 @@ class EffectRunner(TerminalApp):
     # Leaving
 
     def _leave(self) -> None:
-        """Leave; ask first where text that was typed would be lost."""
+        """Leave. Asks first if typed text would be lost."""
         unsent = [text for screen in self.screen_stack if (text := getattr(screen, "unsent", ""))]
         if not unsent:
             self.exit(0)

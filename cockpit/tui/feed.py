@@ -22,7 +22,7 @@ from cockpit.session.reader import LedgerReader, Version
 EVENTS_AT_ONCE = 5_000
 """Events folded between two looks at the keyboard."""
 QUIET_S = 2.0
-"""Seconds without news after which a simulated session's clock runs on by the wall clock."""
+"""Seconds without news after which a simulated session's clock continues by the wall clock."""
 
 
 class Feed(Protocol):
@@ -34,13 +34,13 @@ class Feed(Protocol):
         """Read the whole state; may take long. Raises LedgerError."""
 
     def poll(self) -> bool:
-        """Fold what is new. Returns whether anything is. Raises LedgerError."""
+        """Fold new events. Returns True if there are any. Raises LedgerError."""
 
     def now(self) -> float:
         """Return the seconds on the session's clock."""
 
     def log_share(self, attempt: str) -> float:
-        """Return the share of the attempt's log that was written by the moment shown."""
+        """Return the share of the attempt's log that was written by the shown moment."""
 
     def close(self) -> None: ...
 

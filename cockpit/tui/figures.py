@@ -1,4 +1,4 @@
-"""The wording of numbers on the screen: the same everywhere, and as narrow as it can be."""
+"""The wording of numbers on the screen: the same everywhere, and narrow."""
 
 import time
 from collections.abc import Iterable

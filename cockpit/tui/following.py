@@ -106,7 +106,7 @@ class FollowedSession:
         return ReplayPosition(feed.began, feed.ended, feed.now(), feed.speed)
 
     def replay_words(self) -> str:
-        """Return the speed and the moment of a replay; empty if this is none."""
+        """Return the speed and the moment of a replay; empty for any other session."""
         feed = self.feed
         if not isinstance(feed, ReplayFeed):
             return ""

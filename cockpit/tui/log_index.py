@@ -52,7 +52,7 @@ class LogIndex:
         return grew
 
     def _read_on(self) -> bool:
-        """Index what was appended, some megabytes at a time. Returns whether anything was."""
+        """Index the appended bytes, some megabytes at a time. Returns True if there were any."""
         try:
             size = self.path.stat().st_size
         except OSError:

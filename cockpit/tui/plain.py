@@ -56,7 +56,7 @@ def cut(text: str, width: int) -> str:
 
 
 def wrap(text: str, width: int, most: int = 1_000) -> list[str]:
-    """Wrap the text in lines of at most `width` cells, at spaces where it has any. Its own line ends are kept."""
+    """Wrap the text in lines of at most `width` cells, at spaces if it has any. Its own line ends are kept."""
     lines: list[str] = []
     for paragraph in text.replace("\r\n", "\n").split("\n"):
         lines.extend(_wrap_plain(plain(paragraph), max(1, width)))

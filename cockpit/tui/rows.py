@@ -20,7 +20,7 @@ class Row:
         self.width = width
         self.at = 0
         self._palette = palette
-        # A colour would be a block in a selected row that is drawn in reverse.
+        # In a selected row that is drawn in reverse, a colour would be a block.
         self._colourless = palette.ansi and ground is not None and ground == palette.selection
         self._base = palette.base if ground is None else palette.base + ground
         self._segments: list[Segment] = []
@@ -57,7 +57,7 @@ class Row:
         return self
 
     def to(self, column: int) -> "Row":
-        """Add blanks up to `column`; none where the row is past it."""
+        """Add blanks up to `column`; none if the row is past it."""
         return self.skip(column - self.at)
 
     def end(self, text: str, ink: Ink = "text") -> "Row":

@@ -202,7 +202,7 @@ def _nothing_sought(here: Here) -> str:
 
 
 def _not_zoomable(here: Here) -> str:
-    return "this pane has the whole screen: a larger terminal has several" if here.alone else ""
+    return "this pane has the whole screen: a larger terminal has several" if here.one_pane else ""
 
 
 def _go_to(name: str) -> Action:

@@ -18,7 +18,7 @@ class ReplayPosition(msgspec.Struct, frozen=True):
 
 
 class Here(msgspec.Struct, frozen=True):
-    """The person's place: the state, the focused pane or page, and its selection."""
+    """The state, the person's pane or page, and the selection there."""
 
     state: State
     now: float
@@ -35,8 +35,8 @@ class Here(msgspec.Struct, frozen=True):
     found: str = ""
     """The text last searched for."""
     log_filter: str = ""
-    alone: bool = False
-    """One pane is shown at a time: the terminal has no room for others."""
+    one_pane: bool = False
+    """True if one pane is shown at a time, because the terminal is small."""
     tab: str = ""
     """The tab of the page that is shown."""
     marked: tuple[str, ...] = ()
@@ -52,8 +52,8 @@ class Here(msgspec.Struct, frozen=True):
 
     @property
     def chosen(self) -> tuple[str, ...]:
-        """The place and the person's choice there. Time alone does not change it."""
-        followed = self.place == "clusters"  # there the experiment changes with the cluster's runs
+        """The place and the selection, without what changes by time alone."""
+        followed = self.place == "clusters"  # the experiment of a selected cluster changes with its runs
         return self.place, self.tab, self.chart, self.wave, self.cluster, "" if followed else self.experiment
 
 
@@ -81,7 +81,7 @@ class Action(msgspec.Struct, frozen=True):
     places: frozenset[str] = frozenset()
     """Where its keys work; everywhere when empty."""
     acting: bool = False
-    """It sends an intent or writes a file. A watcher does not have it."""
+    """True if it sends an intent or writes a file. A watcher does not have such actions."""
     takes: str = ""
     """The words that may follow the command."""
     applies: Question = always
@@ -161,7 +161,7 @@ def key_name(key: str) -> str:
 
 
 class Registry:
-    """The actions that can be done. A watcher has none that act. The keys of `first` go before all others."""
+    """The available actions. A watcher has none that act. The keys of `first` precede all others."""
 
     def __init__(self, actions: Iterable[Action], watch: bool = False, first: Iterable[Action] = ()) -> None:
         self._first = list(first)
@@ -172,7 +172,7 @@ class Registry:
         return self._by_name.get(name)
 
     def for_key(self, key: str, place: str) -> Action | None:
-        """Return the key's action there. An action of the place goes before one that works everywhere."""
+        """Return the key's action at a place. An action of the place precedes one that works everywhere."""
         taken = next((action for action in self._first if key in action.keys), None)
         if taken is not None:
             return taken

@@ -59,7 +59,7 @@ def effects_of_verb(
     fixed: Mapping[str, object] | None = None,
     label: str = "",
 ) -> Effects:
-    """Return the effects of a verb: its intent, asked about first where it costs something. Raises Problem."""
+    """Return the effects of a verb: its intent, after a question if it costs something. Raises Problem."""
     try:
         given = {**given_by(row, words, subject.of(here)), **(fixed or {})}
         intent = row.intent(here.state, given, here.now)
@@ -85,7 +85,7 @@ def _action(
     footer: int = 0,
     group: str = "general",
 ) -> Action:
-    """Return the action of the verb of that name. `subject` is its first argument where no word gives it."""
+    """Return the action of a verb. `subject` is its first argument if no word gives it."""
     row = verb(name)
 
     def applies_to_subject(here: Here) -> str:
@@ -299,15 +299,15 @@ _KEYED: tuple[Action, ...] = (
 )  # fmt: skip
 
 _SETTINGS = frozenset({"mode", "envelope", "early", "knob", "budget", "proposer", "agent"})
-"""Actions for a session that has ended too: its next worker reads them."""
+"""Actions that also apply to a session that has ended: its next worker reads them."""
 _UNTIL_THE_END = frozenset(
     {"kill", "drop", "base", "discard", "finding", "phase", "task", "permit", "allow", "refuse", "interrupt", "end"}
 )
-"""Actions about what is left while a session ends."""
+"""Actions that still apply while a session ends."""
 
 
 def _while_it_lasts(action: Action) -> Action:
-    """Return the action as one that does not apply where the session takes it up no more."""
+    """Return the action, limited to sessions that can still carry it out."""
     if action.name in _SETTINGS:
         return action
     last = over if action.name in _UNTIL_THE_END else winds_down

@@ -33,7 +33,7 @@ def no_proposal(here: Here) -> str:
 
 
 def over(here: Here) -> str:
-    """Return why the session takes nothing up any more; empty while it does."""
+    """Return the reason why the session accepts nothing any more; empty while it does."""
     if here.state.ended_at:
         return f"the session has ended: `cockpit start {here.state.session.name}` reopens it"
     return ""
@@ -79,7 +79,7 @@ def holdable(here: Here) -> str:
 
 
 def stale(here: Here) -> str:
-    """Return the selected proposal where its base is no longer the incumbent."""
+    """Return the selected proposal if its base is no longer the incumbent."""
     wave = here.state.waves.get(here.wave)
     return here.wave if wave is not None and replaced_base(here.state, wave) else ""
 

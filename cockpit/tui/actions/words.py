@@ -24,7 +24,7 @@ def usage_of(verb: Verb) -> str:
 
 
 def given_by(verb: Verb, words: str, selected: str = "") -> dict[str, object]:
-    """Read the arguments of a verb. `selected` is the first one where no word gives it. Raises BadArgument."""
+    """Read the arguments of a verb. `selected` is the first one if no word gives it. Raises BadArgument."""
     options = {argument.name: argument for argument in verb.arguments if argument.option}
     given: dict[str, object] = {}
     rest: list[str] = []

@@ -40,9 +40,9 @@ class ScreenContext(msgspec.Struct):
     do: Callable[[Action, str], bool]
     """Carry an action out, with the words after its command. Returns False if it cannot be done."""
     tell: Callable[[str], None]
-    """Show a sentence about this place in the footer, for a while or until the person is elsewhere."""
+    """Show a sentence about this place in the footer, for a while or until the person leaves the place."""
     forget_elsewhere: Callable[[Here], None]
-    """Take such a sentence away where the person is elsewhere now."""
+    """Remove such a sentence if the person has left the place."""
     last_found: str = ""
     """The text last searched for, in whichever pane."""
 
@@ -61,14 +61,14 @@ class CockpitScreen(LiveScreen):
         self._pressed_at = event.screen_offset
 
     def on_mouse_up(self, event: events.MouseUp) -> None:
-        """Tell how text is selected: the mouse is the cockpit's."""
+        """Show how to select text, since the cockpit uses the mouse."""
         moved = event.screen_offset - self._pressed_at
         if not self.writing and (abs(moved.x) >= DRAGGED_CELLS or moved.y):
             self.context.tell(DRAGGED)
 
     @property
     def writing(self) -> bool:
-        """Tell whether keys are letters of a line."""
+        """Return True if keys are letters of a line."""
         return isinstance(self.focused, Input)
 
     @property
@@ -95,7 +95,7 @@ class CockpitScreen(LiveScreen):
             self.show()
 
     def here(self) -> Here | None:
-        """Return what an action would act on; None while there is no state."""
+        """Return the subject of an action; None while there is no state."""
         raise NotImplementedError
 
     def show(self) -> None:

@@ -37,7 +37,7 @@ class Box(Pane, can_focus=True):
         self.index = index
         self.ink = ink
         self.problem = ""
-        """The reason why the line cannot be taken as written."""
+        """The reason why the line is not accepted."""
         self._first_choice = 0
 
     def rows(self, width: int, height: int) -> list[Strip]:
@@ -70,7 +70,7 @@ class Box(Pane, can_focus=True):
 
 
 def box_width(screen_width: int) -> int:
-    """Return the columns of a box: all of a terminal that shows one pane at a time, so that no rest of it is beside."""
+    """Return the columns of a box: all of them in a terminal that shows one pane at a time."""
     return screen_width if screen_width < layout.NARROW_BELOW else WIDEST
 
 
@@ -97,7 +97,7 @@ class Dialog(ModalScreen[str | None]):
         self.box = Box(text, choices, self._focused, ink)
         self._letters = letters or {}
         self._in_text = False
-        """The keys that come are those of a text."""
+        """True while the keys are those of a text."""
 
     def compose(self) -> ComposeResult:
         yield self.box
@@ -149,7 +149,7 @@ class Dialog(ModalScreen[str | None]):
 
 
 def confirmation(text: str, label: str) -> Dialog:
-    """Return a question with Cancel focused, which `y` and `n` answer too."""
+    """Return a question with Cancel focused. `y` and `n` also answer it."""
     choices = (("", "Cancel (n)"), ("yes", f"{label[:1].upper()}{label[1:]} (y)"))
     return Dialog(text, choices, "", "warn", {"y": "yes", "n": ""})
 
@@ -170,10 +170,10 @@ class Writing(ModalScreen[None]):
         super().__init__()
         self.until_answered = until_answered
         self.waiting = False
-        """The worker has not answered yet."""
+        """True until the worker has answered."""
 
     def show_problem(self, problem: str) -> None:
-        """Keep the text, and say why it cannot be taken."""
+        """Keep the text, and show why it is not accepted."""
         raise NotImplementedError
 
 

@@ -10,7 +10,7 @@ from cockpit.tui.screens.dialogs import Box, BoxedWriting
 from cockpit.tui.widgets.line import LineInput, one_row, plain_lines
 
 ROWS = 12
-"""Rows of the text, where the screen has them."""
+"""Rows of the text, if the screen has them."""
 ROWS_AROUND = 4
 HINT = "⏎ new line, ^s sends, esc back to the line"
 

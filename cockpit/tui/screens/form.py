@@ -112,7 +112,7 @@ class Field(Container):
 
 
 class Ends(FormRow):
-    """The ways out of the form, for the mouse too."""
+    """The buttons that leave the form."""
 
     SEND, LEAVE = " ⏎ send ", " esc leave "
 
@@ -249,7 +249,7 @@ class ProposalForm(Writing):
         self.submit()
 
     def submit(self) -> None:
-        """Send the edit where every field can be read."""
+        """Send the edit if every field can be read."""
         read = self.read
         state = self.session.state
         assert state is not None
@@ -279,7 +279,7 @@ class ProposalForm(Writing):
         self.set_focus(field.input)
 
     def leave(self) -> None:
-        """Leave; where something was edited, at the second time."""
+        """Leave. If something was edited, leave at the second key."""
         if self.unsent in ("", self._asked_to_leave):
             self.dismiss()
         else:

@@ -37,7 +37,7 @@ class HelpScreen(CockpitScreen):
         self.lines.tell(help_lines(self._here, self.context.registry), "help", "esc closes")
 
     def show(self) -> None:
-        """Do nothing: help does not change with the state."""
+        """Do nothing, because help does not change with the state."""
 
     def here(self) -> Here | None:
         return msgspec.structs.replace(self._here, place=self.PLACE)

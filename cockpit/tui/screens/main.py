@@ -66,7 +66,7 @@ _LAYOUT = _PaneLayout()
 
 
 VISITED = ("results", "stack")
-"""The panes that take the log's place for as long as the person is in them."""
+"""The panes that take the log's place while they have the focus."""
 
 
 def words_about(state: State, key: str) -> str:
@@ -328,7 +328,7 @@ class MainScreen(CockpitScreen):
             experiment=experiment if self.pane not in ("waves", "talk") else "",
             attempt=attempt,
             cluster=self.grid.selected if self.pane in ("clusters", "log") else "",
-            alone=layout.is_narrow(*self.app.size),
+            one_pane=layout.is_narrow(*self.app.size),
             marked=tuple(self.chart.marked),
             chart=self.chart.view,
             not_logarithmic="" if self.chart.can_be_logarithmic else "a logarithmic axis needs values above 0",
@@ -365,7 +365,7 @@ class MainScreen(CockpitScreen):
         return "" if self._select(text, forward) else f"nothing here contains {text!r}"
 
     def _select(self, text: str, forward: bool) -> bool:
-        """Select the next thing of this pane whose name or words contain `text`. Returns whether there is one."""
+        """Select the next entry of this pane whose name or words contain `text`. Returns True if there is one."""
         state = self.session.state
         pane = self.query_one(f"#{self.pane}", Pane)
         if state is None or not isinstance(pane, Listing) or not pane.keys:
@@ -396,7 +396,7 @@ class MainScreen(CockpitScreen):
         self.update_footer()
 
     def _visit(self, pane: str) -> None:
-        """Be in a pane. Results and stack take the log's place while the person is in them."""
+        """Go to a pane. Results and stack take the log's place while they have the focus."""
         if pane not in VISITED:
             self._before = pane
         self.pane = pane

@@ -28,7 +28,7 @@ class Matches(Pane):
         self.word = ""
         """The name that was typed."""
         self.has_words = False
-        """Words follow the command: it is not about what is selected here."""
+        """True if words follow the command, so that it ignores the selection."""
         self.index = 0
         self.top = 0
         self.problem = ""
@@ -43,7 +43,7 @@ class Matches(Pane):
         self.paint()
 
     def _remoteness(self, action: Action) -> tuple[bool, bool]:
-        """Put actions that apply first, and of those the place's own."""
+        """Sort actions: those that apply first, and of these the place's own first."""
         return bool(action.applies(self.here)), self.here.place not in action.places
 
     def rows(self, width: int, height: int) -> list[Strip]:

@@ -107,7 +107,7 @@ def card_region(screen: Region, pane: Region, height: int) -> Region:
         return Region(pane.right + 1, min(pane.y + 1, below), width, height)
     if pane.x == 0:
         top, width = max(0, min(pane.y + FIRST_ROWS, below)), WIDEST + 18
-        if screen.width - width < LEAST:  # a strip beside it would show the beginnings of words
+        if screen.width - width < LEAST:  # a strip beside it would show parts of words
             return Region(0, top, screen.width, height)
         return Region(screen.width - width - 1, top, width, height)
     width = min(WIDEST, pane.width - 1)

@@ -56,7 +56,7 @@ class TerminalApp(App[int]):
         self.refresh(layout=True)
 
     def copy_text(self, text: str, what: str) -> None:
-        """Copy to the terminal's clipboard, through tmux where it is in between."""
+        """Copy to the terminal's clipboard, through tmux if it is in between."""
         data = clipboard.fitting(text)
         route = "to tmux's buffer, and by OSC 52"
         if not clipboard.by_tmux(data):
@@ -123,7 +123,7 @@ class TerminalApp(App[int]):
 
 
 def _keep(path: Path, text: str) -> Path:
-    """Append to the file, or to a temporary file where that cannot be written. Returns the path."""
+    """Append to the file, or to a temporary file if it cannot be written. Returns the path."""
     try:
         with path.open("a", encoding="utf-8") as file:
             file.write(text)

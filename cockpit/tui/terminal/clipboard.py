@@ -23,7 +23,7 @@ def sequence(data: bytes) -> str:
 
 
 def by_tmux(data: bytes) -> bool:
-    """Copy through the tmux around this process. Returns whether it did."""
+    """Copy through the tmux around this process. Returns True if that worked."""
     if not os.environ.get("TMUX"):
         return False
     try:

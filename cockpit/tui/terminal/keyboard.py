@@ -53,7 +53,7 @@ class Keyboard:
 
     @property
     def waits(self) -> bool:
-        """Tell whether a key is still to be answered."""
+        """Return True while a key waits for its answer."""
         return bool(self._waiting)
 
     async def take(self, event: Typed) -> None:
@@ -77,7 +77,7 @@ class Keyboard:
             self._given_at = time.monotonic()
 
     def _can_answer(self, event: Typed) -> bool:
-        """Tell whether the top screen stands, the input that was ended is done, and what was written is in it."""
+        """Return True once the top screen is mounted and the input has handled its last key and text."""
         app = self.app
         if not app.screen_stack:
             return True

@@ -186,7 +186,7 @@ class Wire:
 
 
 def _is_ground(blank: Look, look: Look) -> bool:
-    """Return whether a blank of the first look may be drawn in the second."""
+    """Return True if a blank of the first look may be drawn in the second."""
     return blank[2] == look[2] and not blank[0] and not set(look[0]) & _ON_BLANKS
 
 

@@ -1,4 +1,4 @@
-"""The content of a cluster's card, where clusters are few enough for cards: `cockpit.tui.widgets.cards` draws it."""
+"""The content of a cluster's card. `cockpit.tui.widgets.cards` draws it if clusters are few."""
 
 import msgspec
 

@@ -17,7 +17,7 @@ class Wording(msgspec.Struct, frozen=True):
     """The constants that have another name in the short words."""
 
     def explained(self, shown: str) -> str:
-        """Return `AR is ASPECT_RATIO  MAT is MATRIX_LR` where text that is shown has the short words, else nothing."""
+        """Return `AR is ASPECT_RATIO  MAT is MATRIX_LR` if shown text has the short words, else an empty text."""
         return "" if self.full in shown else "  ".join(short_names(self.shortened))
 
     def within(self, cells: int) -> str:

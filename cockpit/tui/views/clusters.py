@@ -14,7 +14,7 @@ from cockpit.tui.plain import plain
 from cockpit.tui.views.changes import NOTHING, Wording, change_wording, joined
 
 STALE_AFTER_S = 45.0
-"""A cluster that runs and was not heard of for so long is shown as it was, dimmed, with its age."""
+"""Seconds without news after which a running cluster is shown dimmed, with the age of its news."""
 
 EVALUATING = "evaluating"
 
@@ -48,13 +48,13 @@ class ClusterView(msgspec.Struct, frozen=True):
     about: Wording = NOTHING
     """The change of the running arm: `ASPECT_RATIO 96  MATRIX_LR .04`."""
     fraction: float = -1.0
-    """The fraction of the training budget; −1 where it is unknown."""
+    """The fraction of the training budget; −1 if it is unknown."""
     remaining_s: float = 0.0
     loss: float | None = None
     delta: float | None = None
     """Its loss less the incumbent's at the same progress, in the same class where that ran there."""
     facts: str = ""
-    """Throughput, use, memory, temperature and power, as far as the run or its node tells them."""
+    """Throughput, use, memory, temperature and power, as far as the run or its node reports them."""
     curve: Sequence[Point] = ()
     rival: Sequence[Point] = ()
     """The incumbent's curve, in the same class where it ran there."""
@@ -64,12 +64,12 @@ class ClusterView(msgspec.Struct, frozen=True):
     launch: str = ""
     """The usual time of a launch and its cost until now, to stand behind its time."""
     stale_s: float = 0.0
-    """How old what is shown is, where that is too old to trust; else 0."""
+    """The age of the shown values in seconds if they are too old to trust; else 0."""
     message: str = ""
 
 
 def cluster_view(state: State, cluster: Cluster, now: float, with_curve: bool = False) -> ClusterView:
-    """Return what a cell shows. The curves are read only where the cell has room for them."""
+    """Return the content of a cell. The curves are read only if the cell has room for them."""
     glyph, ink = _LOOKS[cluster.state]
     word = cluster_word(cluster)
     since_s = max(0.0, now - cluster.since)

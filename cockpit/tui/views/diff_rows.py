@@ -90,7 +90,7 @@ def _change(lines: Sequence[DiffLine], at: int) -> tuple[range, range, int]:
 
 
 def _changed_parts(lines: Sequence[DiffLine]) -> dict[int, tuple[int, int]]:
-    """Return the part of each line that differs from its other side, where half of the shorter line is the same."""
+    """Return the part of each line that differs from its other side, if half of the shorter line is the same."""
     parts: dict[int, tuple[int, int]] = {}
     at = 0
     while at < len(lines):

@@ -1,4 +1,4 @@
-"""An experiment's diff: from the commits where their repository can be read, else from the change the ledger holds."""
+"""An experiment's diff: from the commits if their repository can be read, else from the change in the ledger."""
 
 from functools import lru_cache
 from pathlib import Path

@@ -27,9 +27,9 @@ class FillerView(msgspec.Struct, frozen=True):
     best: str
     best_delta: float | None
     best_words: str
-    """That difference in words."""
+    """The difference in words."""
     best_class: str
-    """The class of that difference where it is not the one that comparisons are made in."""
+    """The class of the difference, if it is not the class of comparisons."""
     spent_usd: float
 
 

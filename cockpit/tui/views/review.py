@@ -51,7 +51,7 @@ class ArmView(msgspec.Struct, frozen=True):
     crash: str
     """The probability that a waiting arm crashes, with its interval."""
     likely: bool
-    """True if that deserves a warning."""
+    """True if it deserves a warning."""
     memory: str
     warning: str
     """A duplicate, a crash it repeats, memory it likely exceeds, or its verdict."""

@@ -32,9 +32,9 @@ class WaveView(msgspec.Struct, frozen=True):
     best: str = ""
     best_delta: float | None = None
     best_words: str = ""
-    """That difference in words."""
+    """The difference in words."""
     best_class: str = ""
-    """The class of that difference where it is not the one that comparisons are made in."""
+    """The class of the difference, if it is not the class of comparisons."""
     best_mark: str = ""
     """The mark of the origin of its score."""
     spent_usd: float = 0.0
@@ -42,7 +42,7 @@ class WaveView(msgspec.Struct, frozen=True):
     ends_in_s: float = 0.0
     waiting: bool = False
     over: bool = False
-    """Rejected or cancelled: what is not done of it never will be."""
+    """True if it was rejected or cancelled: its open arms will not run."""
 
 
 def wave_view(state: State, wave: Wave, now: float) -> WaveView:

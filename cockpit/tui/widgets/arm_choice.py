@@ -22,7 +22,7 @@ class ArmChoice(Pane, can_focus=True):
     NAME = "arm_choice"
 
     class Toggled(Message):
-        """An arm was dropped or kept."""
+        """A message that an arm was dropped or kept."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -40,7 +40,7 @@ class Arms(Listing):
         """The forecasts of the arms of a waiting wave."""
         self._forecast_at: tuple[object, ...] = ()
         self._shortened = False
-        """The heads have short names, for want of room."""
+        """True if the heads have short names, because there is no room for long ones."""
 
     def keys_of(self, state: State) -> list[str]:
         wave = state.waves[self.wave]
@@ -94,7 +94,7 @@ class Arms(Listing):
         return short_of(name) if self._shortened else plain(name)
 
     def _fitted(self, views: list[ArmView], width: int) -> list[int]:
-        """Return each constant's width. The names are short where not all of them fit."""
+        """Return each constant's width. The names are short if not all of them fit."""
         self._shortened = False
         widths = self._widths(views, width)
         if all(widths[at] >= width_of(plain(name)) for at, name in enumerate(self.names)):

@@ -105,7 +105,7 @@ class Hint(msgspec.Struct, frozen=True):
     label: str
     ink: str = "dim"
     last: bool = False
-    """It keeps its place at the end in a footer of any width."""
+    """True if it is in the footer at every width."""
 
     @property
     def cells(self) -> int:

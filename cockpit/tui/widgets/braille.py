@@ -36,6 +36,6 @@ class Braille:
             before = y
 
     def cell(self, column: int, row: int) -> tuple[str, Ink]:
-        """Return the letter of a cell and its ink; a blank where it has no dot."""
+        """Return the letter of a cell and its ink; a blank if it has no dot."""
         bits = self._bits[row][column]
         return (chr(BLANK + bits), self._inks[row][column]) if bits else (" ", "")

@@ -65,7 +65,7 @@ class Chart(Listing):
         self.wave = ""
         """The wave whose effects are shown, if it has any."""
         self.ready = True
-        """The plotting library is loaded."""
+        """True once the plotting library is loaded."""
         self._top = 0
         self._effects: EffectsView | None = None
         self._effects_for: tuple[object, ...] = ()
@@ -89,7 +89,7 @@ class Chart(Listing):
 
     @property
     def can_be_logarithmic(self) -> bool:
-        """Tell whether all values of this view are above 0."""
+        """Return True if all values of this view are above 0."""
         if self.view == "curves":
             return all(loss > 0 for curve in self._curves for _, loss in curve.points)
         metric = self.state.session.metric if self.state is not None else None
@@ -149,7 +149,7 @@ class Chart(Listing):
         self.paint()
 
     def back(self) -> bool:
-        """Leave the other view, then the marks. Returns whether there was anything to leave."""
+        """Leave the other view, then the marks. Returns True if there was one to leave."""
         left = self.view != "scores" or bool(self.marked)
         if self.view != "scores":
             self.view = "scores"
@@ -203,7 +203,7 @@ class Chart(Listing):
         return [title, *self._plot.rows, self._legend(state, width)]
 
     def _skipped_stops(self, wanted: tuple[object, ...]) -> bool:
-        """Tell whether very many dots became more, and the last drawing is recent."""
+        """Return True if there are many dots, new ones came, and the last drawing is recent."""
         same = self._plot_for[:-1] == wanted[:-1]
         return same and len(self.dots.by_key) > MANY_DOTS and time.monotonic() - self._drawn_at < MANY_EVERY_S
 

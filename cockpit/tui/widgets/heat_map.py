@@ -8,7 +8,7 @@ from cockpit.tui.theme import Palette
 from cockpit.tui.views.clusters import ClusterView
 
 MANY = 33
-"""The fewest clusters that are drawn as tiles, where they have no room as rows."""
+"""The fewest clusters that are drawn as tiles, if they have no room as rows."""
 TILE = 3
 """Cells of `▅▅` and the blank behind it."""
 GROUP = 8

@@ -66,7 +66,7 @@ def curves_title(look: CurvesLook, short: bool = False) -> str:
 
 
 def plot_width(width: int) -> int:
-    """Return the columns of the plot: the table of values takes the others where they are many."""
+    """Return the columns of the plot. In a wide pane the table of values takes the others."""
     return width - max(TABLE_LEAST, min(TABLE_MOST, width // 3)) if width >= BESIDE_FROM else width
 
 

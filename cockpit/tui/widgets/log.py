@@ -37,7 +37,7 @@ class Log(Pane, can_focus=True):
         self.metric = DEFAULT_NAME
         """The name of the session's metric. A line that begins with it stands out."""
         self.standing = ""
-        """A word on the run beside its name: that it is being evaluated."""
+        """The state of the run beside its name: `evaluating`."""
         self.follow = True
         self.wrapped = False
         self.timed = False
@@ -70,7 +70,7 @@ class Log(Pane, can_focus=True):
             self.paint()
 
     def tick(self) -> bool:
-        """Read what was appended. Returns whether anything was."""
+        """Read the appended lines. Returns True if there are any."""
         if self.file is None or not self.file.grow(self._share()):
             return False
         if self.file.lines < self._matched_to:
@@ -254,7 +254,7 @@ class Log(Pane, can_focus=True):
         return f"no line {'after' if forward else 'before'} this one contains {text!r}"
 
     def find(self, text: str, forward: bool = True, again: bool = False) -> bool:
-        """Go to the next line that contains `text`. Returns whether there is one."""
+        """Go to the next line that contains `text`. Returns True if there is one."""
         self.needle = text
         if not text or self.file is None:
             self.paint()

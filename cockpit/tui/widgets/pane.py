@@ -18,7 +18,7 @@ class Pane(Widget):
     KEY = ""
 
     class Retitled(Message):
-        """The note of a bare pane changed. It is shown elsewhere."""
+        """A message that the note of a bare pane changed. It is shown elsewhere."""
 
     class Chosen(Message):
         """The name of another pane in this place was clicked on."""
@@ -30,7 +30,7 @@ class Pane(Widget):
     def __init__(self, name: str = "") -> None:
         super().__init__(id=name or self.NAME or None)
         self.bare = False
-        """Its title is shown elsewhere, and its first row is left out."""
+        """True if its title is shown elsewhere, and its first row is left out."""
         self.beside: tuple[tuple[str, str], ...] = ()
         """Key and name of each other pane that can be shown in this place."""
         self.title_note = ""

@@ -46,7 +46,7 @@ class Results(Listing):
     def __init__(self) -> None:
         super().__init__()
         self.followed = False
-        """The pane is shown, and keeps up with the state."""
+        """True while the pane is shown and follows the state."""
         self.all = ResultRows()
         self.asked = ""
         """The query as the person wrote it; empty for every experiment."""
@@ -77,7 +77,7 @@ class Results(Listing):
             self.call_later(self._catch_up)
 
     def _catch_up(self) -> None:
-        """Make the next rows: a session that has ended brings no news to make them at."""
+        """Make the next rows, because a session that has ended has no news at which they would be made."""
         if self.state is not None and self.all.is_behind:
             self.tell(self.state, self.now)
 
@@ -197,7 +197,7 @@ class Results(Listing):
 
 
 def says_origin(state: State, width: int) -> bool:
-    """Tell if a row says in words how its score came to be. Simulated scores have no origin."""
+    """Return True if a row has the origin of its score in words. Simulated scores have no origin."""
     return width >= ORIGIN_FROM and not state.session.fleet.simulated
 
 

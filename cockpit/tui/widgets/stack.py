@@ -32,7 +32,7 @@ class KeptStack(Listing):
     def __init__(self) -> None:
         super().__init__()
         self.followed = False
-        """The pane is shown, and keeps up with the state."""
+        """True while the pane is shown and follows the state."""
         self._stack: Stack | None = None
         self._made_for: tuple[object, ...] = ()
         self._above = 0

@@ -25,10 +25,10 @@ from cockpit.tui.widgets.pane import WheeledPane
 _INKS = {"finding": "good", "trouble": "bad", "phase": "info", "news": "dim"}
 _MARKS = {"finding": "◆ ", "trouble": "! ", "phase": "▸ ", "news": "· "}
 AS_WRITTEN = ("news", "trouble")
-"""The kinds of messages that are no Markdown: asterisks of an error stay."""
+"""The kinds of messages that are not Markdown: asterisks of an error stay."""
 MESSAGE_ROWS = 200
 SPOKEN_ROWS = 4
-"""The fewest rows of the turns that are under way together; a third of the pane where that is more."""
+"""The fewest rows of all turns under way together; a third of the pane if that is more."""
 NAME = re.compile(r"@?\b([ew]\d{3,9})\b", re.ASCII)
 """The name of an experiment or a wave in a text."""
 END_ROWS = 4
@@ -91,7 +91,7 @@ class Talk(WheeledPane, can_focus=True):
         return [self.titled(width, note), *shown, *[blank] * (room - len(shown)), *tail]
 
     def _lay(self, state: State, width: int) -> None:
-        """Wrap the new messages; all of them where the width or the first message changed."""
+        """Wrap the new messages; all of them if the width or the first message changed."""
         first = state.messages[0] if state.messages else None
         wanted = (width, self.palette.name, first)
         if self._laid_for != wanted or self._laid_messages > len(state.messages):
@@ -194,7 +194,7 @@ class Talk(WheeledPane, can_focus=True):
         return rows
 
     def _permission_rows(self, state: State, width: int, height: int) -> list[Strip]:
-        """Return the oldest request of an agent that waits for a person, in full where the pane has the room."""
+        """Return the oldest request of an agent that waits for a person, in full if the pane has room."""
         waiting = open_permissions(state)
         if not waiting:
             return []

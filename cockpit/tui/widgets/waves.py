@@ -36,7 +36,7 @@ class Waves(Listing):
         self._explained = ""
         """The meaning of the short names in the selected row."""
         self.opened = False
-        """The filler's own waves are shown."""
+        """True while the filler's own waves are shown."""
         self.chosen = ""
         """The wave that the person selected. While it is empty the first wave is selected."""
 
@@ -149,7 +149,7 @@ def wave_rows(view: WaveView, question: str, width: int, palette: Palette, selec
 
 
 def _filler_note(state: State) -> str:
-    """Return what a person is to know of the filler: its new arms run, or they are held."""
+    """Return the state of the filler: its new arms run, or they are held."""
     if not state.envelope.filler:
         return "replicates only"
     return UNASKED if filler_running(state) else ""
