@@ -184,14 +184,15 @@ class FakeCloud:
     def end_requests(self, kind: str, cluster: str = "") -> None:
         """End the requests of a kind that are under way, those about a cluster alone if one is named, as `sky api
         cancel` by another person does."""
-        self.api_cancel(
-            [
-                request
-                for request, (name, about, done, _) in list(self._requests.items())
-                if name == kind and cluster in ("", about) and not done.is_set()
-            ],
-            silent=True,
-        )
+        self.api_cancel(self.under_way(kind, cluster), silent=True)
+
+    def under_way(self, kind: str, cluster: str = "") -> list[str]:
+        """Return the requests of a kind that are under way, those about a cluster alone if one is named."""
+        return [
+            request
+            for request, (name, about, done, _) in list(self._requests.items())
+            if name == kind and cluster in ("", about) and not done.is_set()
+        ]
 
     def gone_jobs(self, name: str) -> None:
         for job in self.clusters[name].jobs:

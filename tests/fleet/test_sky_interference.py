@@ -107,6 +107,29 @@ def test_a_cluster_of_another_user_in_place_of_the_sessions_is_left_alone(night:
     assert cloud.downs == [] and cloud.clusters == {CLUSTER: bobs}
 
 
+# Jobs of others
+
+
+def test_many_jobs_of_somebody_else_are_one_sentence_of_bounded_length(night: FakeNight, cloud: FakeCloud) -> None:
+    for _ in range(1000):
+        cloud.strange_job(CLUSTER, "sweep" * 1000, user="bob" * 1000)
+    night.fleet._clusters["gpu-01"].check()
+    night.until(lambda: night.of(FleetTrouble))
+    cloud.strange_job(CLUSTER, "one-more")
+
+    def looked_and_told() -> bool:
+        night.fleet._clusters["gpu-01"].check()  # a look that is asked for during another is left out
+        return len(night.of(FleetTrouble)) == 2
+
+    night.until(looked_and_told)
+    many, one = night.of(FleetTrouble)
+    assert many.text.startswith(
+        "gpu-01 has 1,000 jobs that this session did not submit, the first of them job 2 (sweep"
+    )
+    assert len(many.text) < 400
+    assert one.text.startswith("gpu-01 has job 1002 (one-more) of bob, which this session did not submit")
+
+
 # A launch that somebody ends
 
 
@@ -142,7 +165,7 @@ def test_execs_that_somebody_cancels_do_not_fail_the_cluster(
     for number in range(3):
         cloud.exec_hangs = True
         night.submit(f"e000{number}.1")
-        night.until(lambda number=number: len(cloud.tasks) == number + 1)  # type: ignore[misc]
+        night.until(lambda: cloud.under_way("sky.exec"))
         cloud.end_requests("sky.exec")
         night.until(lambda number=number: len(night.of(JobRefused)) == number + 1)  # type: ignore[misc]
     cloud.exec_hangs = False
@@ -159,7 +182,12 @@ def test_a_launch_gets_the_class_that_the_session_itself_gives_back(tmp_path: Pa
     night.up("gpu-01")
     cloud.prefers = "H100"
     night.fleet.launch("gpu-02")
-    night.until(lambda: len(cloud.launches) == 3 and "H200" in dict(cloud.clusters["gpu-02-s1"].resources.accelerators))
+
+    def waits_for_h200() -> bool:
+        second = cloud.clusters.get("gpu-02-s1")
+        return second is not None and len(cloud.launches) == 3 and "H200" in second.resources.accelerators
+
+    night.until(waits_for_h200)
     night.fleet.down("gpu-01")
     night.until(lambda: len(night.of(ClusterReady)) == 2)
     assert night.of(ClusterReady)[1].hardware == "H100"

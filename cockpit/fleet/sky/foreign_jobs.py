@@ -6,26 +6,35 @@ from cockpit.fleet.sky.jobs import JobRow
 from cockpit.fleet.sky.parts import ClusterRecord, SessionIdentity
 from cockpit.fleet.sky.task import SETUP
 
+NAME_CHARACTERS = 60
+"""Characters that are told of a name that others chose."""
+
 
 class ForeignJobs:
-    """Tells of each of them once."""
+    """Tells of each of them once, of those that a look finds together in one sentence."""
 
     def __init__(self, cluster: str, session: SessionIdentity) -> None:
         self._cluster, self._session = cluster, session
         self._told: set[int] = set()
 
     def news(self, rows: Iterable[JobRow], remote_name: str) -> Iterable[str]:
-        """Yield a sentence for each new one that holds the cluster, by its job table."""
-        for row in rows:
-            ours = row.name == SETUP or row.name.endswith(self._session.id)
-            if ours or row.has_ended or row.id in self._told:
-                continue
-            self._told.add(row.id)
-            whose = f" of {row.user}" if row.user else ""
+        """Yield a sentence about the new ones that hold the cluster, by its job table."""
+        found = [row for row in rows if not (row.has_ended or row.name == SETUP or row.name.endswith(self._session.id))]
+        new = [row for row in found if row.id not in self._told]
+        self._told = {row.id for row in found}
+        if not new:
+            return
+        first = new[0]
+        whose = f" of {first.user[:NAME_CHARACTERS]}" if first.user else ""
+        named = f"job {first.id} ({first.name[:NAME_CHARACTERS]}){whose}"
+        ends = f"`sky cancel {remote_name} {first.id}` ends it"
+        if len(new) > 1:
             yield (
-                f"{self._cluster} has job {row.id} ({row.name}){whose}, which this session did not submit: runs wait"
-                f" behind it. `sky cancel {remote_name} {row.id}` ends it"
+                f"{self._cluster} has {len(new):,} jobs that this session did not submit, the first of them {named}:"
+                f" runs wait behind them. {ends}"
             )
+        else:
+            yield f"{self._cluster} has {named}, which this session did not submit: runs wait behind it. {ends}"
 
 
 class ForeignLaunches:

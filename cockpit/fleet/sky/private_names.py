@@ -5,6 +5,8 @@ A newer SkyPilot may move them without a word: `tests/fleet/test_sky_names.py` c
 
 from typing import Any
 
+REASON_CHARACTERS = 400
+"""Characters that are told of a cluster's reason, which its cloud and its pods write."""
 TESTED = ("0.14.1",)
 """The versions of SkyPilot that the suite passed on; docs/skypilot.md says which parts of the labs ran on them."""
 
@@ -49,7 +51,7 @@ def read_mark(record: Any) -> str:
 def init_reason(record: Any) -> str:
     """Return why a cluster is not up, as one line. `init_status_reason` is not documented; without it the reason is not
     shown."""
-    return " ".join(str(record.get("init_status_reason") or "").split())
+    return " ".join(str(record.get("init_status_reason") or "")[:REASON_CHARACTERS].split())
 
 
 def is_being_launched(record: Any) -> bool:
