@@ -3,8 +3,10 @@
 import pytest
 from textual import events
 
+from cockpit.core.model import Outcome
 from cockpit.tui.app import CockpitApp
 from cockpit.tui.screens.base import DRAGGED
+from cockpit.tui.screens.experiment import ExperimentScreen, outcome_ink
 from cockpit.tui.widgets.listing import Listing
 from tests.tui.conftest import Opener, press, settle, shown, words_on
 
@@ -43,6 +45,38 @@ async def test_two_clicks_open_what_one_selects(screen_on: Opener, pane: str) ->
         await pilot.click(f"#{pane}", offset=at, times=2)
         await settle(pilot)
         assert app.screen is not app.main and listing(app, pane).selected == selected
+
+
+async def test_a_click_chooses_an_arm_of_a_wave_and_two_open_it(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 120, 36) as pilot:
+        await press(pilot, "colon", *"open w004", "enter")
+        page = app.screen
+        await pilot.click("#arms", offset=(10, 4))
+        await settle(pilot)
+        arms = page.query_one("#arms", Listing)
+        assert arms.selected == arms.keys[2] and app.screen is page
+        await pilot.click("#arms", offset=(10, 4), times=2)
+        await settle(pilot)
+        assert isinstance(app.screen, ExperimentScreen) and app.screen.experiment == arms.keys[2]
+
+
+async def test_a_click_chooses_a_run_of_an_experiment(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 120, 36) as pilot:
+        await press(pilot, "colon", *"open e0000", "enter")
+        attempts = app.screen.query_one("#attempts", Listing)
+        await pilot.click("#attempts", offset=(10, 3))
+        await settle(pilot)
+        assert attempts.selected == attempts.keys[2]
+
+
+def test_a_run_that_was_ended_on_purpose_is_not_red() -> None:
+    inks = {outcome: outcome_ink(outcome) for outcome in Outcome}
+    assert {outcome for outcome, ink in inks.items() if ink == "bad"} == {
+        Outcome.CRASH, Outcome.TIMEOUT, Outcome.MISMATCH, Outcome.LOST
+    }  # fmt: skip
+    assert inks[Outcome.VALID] == "good"
 
 
 async def test_a_drag_says_how_text_is_selected_and_a_click_does_not(screen_on: Opener) -> None:

@@ -141,3 +141,11 @@ async def test_a_baseline_without_a_result_is_told_whole_at_80_columns(screen_on
         said = " ".join(words_on(app).split())
         assert "gives no result (it ran past its limit of 10 minutes)" in said
         assert "`cockpit resume -s night` takes the new commit" in said
+
+
+async def test_the_page_of_a_wave_in_an_ended_session_expects_no_runs(screen_on: Opener) -> None:
+    app = screen_on("ended", worker=WorkerStatus("stopped", None))
+    async with shown(app, 120, 36) as pilot:
+        await press(pilot, "colon", *"open w006", "enter")
+        said = words_on(app)
+        assert "4 runs not made: the session has ended" in said and "to come" not in said

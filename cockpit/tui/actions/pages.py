@@ -100,7 +100,7 @@ def _replicates(here: Here, words: str) -> Effects:
 
 def _is_tab(tab: str) -> Question:
     """Return the question if a page shows that tab already."""
-    return lambda here: f"the {tab} is shown already" if here.tab == tab else ""
+    return lambda here: "already shown" if here.tab == tab else ""
 
 
 def _no_factors(here: Here) -> str:

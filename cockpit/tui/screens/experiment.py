@@ -1,5 +1,6 @@
 """An experiment's page: its verdict, its attempts, and its constants, diff, curve or log."""
 
+from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.strip import Strip
@@ -7,7 +8,7 @@ from textual.strip import Strip
 from cockpit.core.curves import points_of
 from cockpit.core.knobs import knob_words
 from cockpit.core.metric import Metric, precise
-from cockpit.core.model import Attempt, AttemptStatus, Experiment
+from cockpit.core.model import Attempt, AttemptStatus, Experiment, Outcome
 from cockpit.core.state import State, constants_of
 from cockpit.read.attempts import current_attempt, is_evaluating
 from cockpit.read.checks import checks_of
@@ -76,6 +77,13 @@ class Verdict(Pane):
         return rows
 
 
+def outcome_ink(outcome: Outcome | None) -> str:
+    """Return the role of an outcome: a run that was ended on purpose is not a fault."""
+    if outcome in (Outcome.CANCELLED, Outcome.HOPELESS):
+        return "dim"
+    return "good" if outcome is Outcome.VALID else "bad"
+
+
 class Attempts(Listing):
     """The attempts: cluster, outcome and score of each."""
 
@@ -102,6 +110,10 @@ class Attempts(Listing):
             rows.append(self._row(self.state.session.metric, self.state.attempts[key], width, key == self.selected))
         return rows
 
+    def on_click(self, event: events.Click) -> None:
+        if event.y >= 1:
+            self.select_index(self.top + event.y - 1)
+
     def _row(self, metric: Metric, attempt: Attempt, width: int, chosen: bool) -> Strip:
         row = Row(width, self.palette, self.palette.selection if chosen else None).skip()
         row.put(plain(attempt.id), "key", 9).put(str(attempt.kind), "dim", 12)
@@ -109,7 +121,7 @@ class Attempts(Listing):
         done = attempt.status is AttemptStatus.ENDED
         word = str(attempt.outcome) if done and attempt.outcome else str(attempt.status)
         word = EVALUATING if is_evaluating(attempt) else word
-        row.put(word, "good" if word == "valid" else "text" if not done else "bad", 10)
+        row.put(word, outcome_ink(attempt.outcome) if done else "text", 10)
         if attempt.metrics is not None:
             row.put(precise(metric.value(attempt.metrics.score)), "text", 9)
         if attempt.started_at:

@@ -89,7 +89,9 @@ class Brief(Pane):
         coming = wave_cost(state, wave)
         spent = spent_usd(state, [state.experiments[name] for name in wave.arms], now)
         parts = [f"{money(spent)} spent"] if spent else []
-        if coming.runs:
+        if coming.runs and state.ended_at:
+            parts.append(f"{count(coming.runs, 'run')} not made: the session has ended")
+        elif coming.runs:
             ends = f"ends in {duration(coming.ends_in_s)}, at {clock(now + coming.ends_in_s)}"
             parts.append(f"{count(coming.runs, 'run')} to come, {about_usd(coming.usd)}, {ends}")
         return "; ".join(parts) or "nothing"
@@ -187,6 +189,11 @@ class ReviewScreen(CockpitScreen):
 
     def on_listing_moved(self, event: Listing.Moved) -> None:
         self.show()
+
+    def on_listing_opened(self, event: Listing.Opened) -> None:
+        action = self.context.registry.named("open-arm")
+        if action is not None:
+            self.context.do(action, "")
 
     def here(self) -> Here | None:
         session = self.session

@@ -156,6 +156,8 @@ class Arms(Listing):
     def on_click(self, event: events.Click) -> None:
         if event.y >= 2:
             self.select_index(self.top + event.y - 2)
+            if event.chain == 2:
+                self.post_message(self.Opened(self.NAME))
 
 
 def _ink_of(delta: float | None) -> str:
