@@ -18,15 +18,20 @@ _FORBIDS = re.compile(
 _SENTENCES = re.compile(r"(?<=[.;!])\s+")
 _FOLDER = re.compile(r"`([\w-][\w./-]{0,60}/)`")
 _ALONE = re.compile(r"\b(?:single|only|one|the)\b[^.]{0,20}\bfile\b|\bfile\b[^.]{0,20}\b(?:agent|you)\b", re.IGNORECASE)
+_NAME_BETWEEN = r"(?: [`*\"']?[\w./-]{1,40}[`*\"']?)?"
+"""A name inside `lower NAME is better`."""
 _TELLS_METRIC = re.compile(
-    r"\bmetric\b|\bobjective\b|\bgoal\b|\bscored?\b|\bm(?:ax|in)imi[sz]e|(?:lower|higher|smaller|larger) is better"
-    r"|\bgrep\b",
+    r"\bmetric\b|\bobjective\b|\bgoal\b|\bscored?\b|\bm(?:ax|in)imi[sz]e|\bgrep\b"
+    rf"|(?:lower|higher|smaller|larger){_NAME_BETWEEN} is better",
     re.IGNORECASE,
 )
 _HIGHER = re.compile(
-    r"\bmaximi[sz]|higher (?:is|=) better|(?:larger|bigger|more) is better|\bhighest\b|\bbeat", re.IGNORECASE
+    rf"\bmaximi[sz]|higher{_NAME_BETWEEN} (?:is|=) better|(?:larger|bigger|more) is better|\bhighest\b|\bbeat",
+    re.IGNORECASE,
 )
-_LOWER = re.compile(r"\bminimi[sz]|(?:lower|smaller|less) (?:is|=) better|\blowest\b|\(lower\)", re.IGNORECASE)
+_LOWER = re.compile(
+    rf"\bminimi[sz]|(?:lower|smaller|less){_NAME_BETWEEN} (?:is|=) better|\blowest\b|\(lower\)", re.IGNORECASE
+)
 _KEEPS = re.compile(r"\bkeeps?\b|\bbeats?\b|\bimproves?\b|if[- ]better|\bleaderboard\b", re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z]\w{1,40}")
 _GATE = re.compile(r"[A-Za-z]\w*\s*(?:[<>≈=]=?|≥|≤)\s*[-+]?[\d.]+")
