@@ -42,8 +42,8 @@ KERNEL_FILES = (
 )  # fmt: skip
 """Files of the machine's kernel, which root may write without any capability."""
 OF_A_PREFIX = (
-    "bin", "condabin", "envs", "include", "lib", "lib64", "libexec", "plugins", "pyenv.d", "shims", "toolchains",
-    "version", "versions",
+    "bin", "candidates", "condabin", "envs", "ghc", "include", "install", "installs", "lib", "lib64", "libexec",
+    "plugins", "py", "pyenv.d", "shims", "toolchains", "tools", "version", "versions",
 )  # fmt: skip
 """The programs and libraries of a hidden folder of the home, such as ~/.local or ~/.cargo, which holds keys too."""
 GPU_DEVICES = ("nvidia*", "dri", "kfd", "accel", "infiniband")
