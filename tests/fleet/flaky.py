@@ -88,7 +88,7 @@ class FlakySky:
     def use_task(self, text: str) -> None:
         pass
 
-    def launch(self, order: LaunchOrder, told: Callable[[str], None]) -> int | None:
+    def launch(self, order: LaunchOrder, on_request: Callable[[str], None]) -> int | None:
         if self.refuses:
             raise self.refuses
         self._reach()

@@ -6,7 +6,7 @@ from cockpit.fleet.sky.parts import ClusterRecord
 
 
 class Autostops:
-    """Tells of each change once."""
+    """Reports each change of an autostop once."""
 
     def __init__(self, idle_minutes: int) -> None:
         self._idle_minutes = idle_minutes

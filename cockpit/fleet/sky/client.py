@@ -30,7 +30,7 @@ USD_AT_MOST = 100_000.0
 """Dollars an hour of one node that are believed."""
 UNCONFINED = RunAccess()
 REQUESTS_LOOKED_AT, LAUNCHES_LOOKED_AT = 500, 10
-"""The API server's latest requests, and of these the launches whose time is told."""
+"""The API server's latest requests, and of these the launches whose times are reported."""
 _TIMES = ["request_id", "name", "status", "created_at", "finished_at"]
 _NO_AUTODOWN = re.compile(r"auto-?(?:stop|down)", re.IGNORECASE)
 
@@ -119,10 +119,10 @@ class SkyClient:
         """Return the hardware classes that the task names. Raises SkyError."""
         return frozenset(name for one in self._task().resources for name in one.accelerators or {})
 
-    def launch(self, order: LaunchOrder, told: Callable[[str], None]) -> int | None:
+    def launch(self, order: LaunchOrder, on_request: Callable[[str], None]) -> int | None:
         """Bring a cluster up and start its set-up. Returns the set-up's job id there.
 
-        `told` gets the request's id, to withdraw it by. Raises SkyError.
+        `on_request` gets the request's id, to withdraw it by. Raises SkyError.
         """
         task = self._task(marked=True)
         task.name, task.workdir, task.run = SETUP, str(order.workdir), "true"
@@ -131,7 +131,7 @@ class SkyClient:
 
         def ask(**options: object) -> Any:
             return self._call(
-                lambda: self._sdk.launch(task, cluster_name=order.cluster, **options), order.limit_s, told
+                lambda: self._sdk.launch(task, cluster_name=order.cluster, **options), order.limit_s, on_request
             )
 
         try:
@@ -284,12 +284,12 @@ class SkyClient:
         except Exception as error:
             raise understood(error) from error
 
-    def _call(self, ask: Callable[[], Any], limit_s: float, told: Callable[[str], None] | None = None) -> Any:
+    def _call(self, ask: Callable[[], Any], limit_s: float, on_request: Callable[[str], None] | None = None) -> Any:
         late, over = threading.Event(), threading.Event()
         try:
             request = ask()
-            if told is not None:
-                told(str(request))
+            if on_request is not None:
+                on_request(str(request))
 
             def give_up() -> None:
                 was_queued = False

@@ -12,7 +12,7 @@ from cockpit.fleet.sky.parts import ClusterRecord, LaunchOrder, SkyError, SkyPar
 from cockpit.fleet.sky.setup import SetupWatch
 
 QUEUE_TOLD_S = 45.0
-"""Seconds a launch is queued before a person is told: Slurm looks for a place twice a minute."""
+"""Seconds a launch is queued before that is reported: Slurm looks for a place twice a minute."""
 QUEUE_PATIENCE_S = 120.0
 """Seconds after which a queued launch gives way to other clusters' launches; SkyPilot itself waits as long where there
 is another place to try."""
@@ -31,12 +31,12 @@ class SkyLaunch:
     """`bring_up` blocks, on the cluster's thread; the other methods may be called from any thread meanwhile."""
 
     def __init__(
-        self, spec: ClusterSpec, parts: SkyParts, given_up: Callable[[], bool], told: Callable[[str], None]
+        self, spec: ClusterSpec, parts: SkyParts, given_up: Callable[[], bool], on_step: Callable[[str], None]
     ) -> None:
-        """Prepare a launch. `given_up` is true once no caller waits for the cluster; `told` gets the launch's steps."""
+        """Prepare a launch. `given_up` is true once no caller waits for it; `on_step` gets the steps of the launch."""
         self._spec, self._parts, self._given_up = spec, parts, given_up
         self._name, self._sky = spec.name, parts.sky
-        self._log = LaunchLog(parts.logs / f"{spec.name}.setup.log", told)
+        self._log = LaunchLog(parts.logs / f"{spec.name}.setup.log", on_step)
         self._avoid: frozenset[str] = frozenset()
         self._starts_over = False
         """True where the launch is withdrawn to be asked for again, of another class if there is one."""

@@ -9,20 +9,20 @@ from typing import BinaryIO
 SETUP_LOG_BYTES = 32 << 20
 """Bytes kept of what a set-up prints."""
 LINE_EVERY_S = 10.0
-"""Seconds between two of the set-up's lines that are told."""
-TOLD_CHARACTERS = 160
+"""Seconds between two lines of the set-up that are reported."""
+REPORTED_CHARACTERS = 160
 
 
 class LaunchLog:
-    """A file that each launch appends to. `told` gets one sentence for each step, and now and then the newest
+    """A file that each launch appends to. `report` gets one sentence for each step, and now and then the newest
     line of the set-up."""
 
-    def __init__(self, path: Path, told: Callable[[str], None]) -> None:
-        self.path, self._told = path, told
+    def __init__(self, path: Path, report: Callable[[str], None]) -> None:
+        self.path, self._report = path, report
         self._lock = threading.Lock()
         self._file: BinaryIO | None = None
-        self._told_step = ""
-        self._told_line_at = 0.0
+        self._newest_step = ""
+        self._line_reported_at = 0.0
         self.last_line = ""
         """The newest line that the set-up printed."""
 
@@ -30,16 +30,16 @@ class LaunchLog:
         self.close()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self.path.open("ab", buffering=0)
-        self._told_step, self.last_line = "", ""
+        self._newest_step, self.last_line = "", ""
 
     def step(self, text: str) -> None:
-        """Write and tell a step, once."""
+        """Write and report a step, once."""
         with self._lock:
-            if self._file is None or text == self._told_step:
+            if self._file is None or text == self._newest_step:
                 return
-            self._told_step = text
+            self._newest_step = text
             self._file.write(f"cockpit: {time.strftime('%H:%M:%S')} {text}\n".encode())
-        self._told(text)
+        self._report(text)
 
     def append(self, lines: bytes) -> None:
         """Add lines of the set-up."""
@@ -48,9 +48,9 @@ class LaunchLog:
                 self._file.write(lines)
         if newest := lines.strip().rpartition(b"\n")[2].strip():
             self.last_line = newest.decode("utf-8", "replace")
-            if time.monotonic() - self._told_line_at > LINE_EVERY_S:
-                self._told_line_at = time.monotonic()
-                self._told(f"set-up: {self.last_line[:TOLD_CHARACTERS]}")
+            if time.monotonic() - self._line_reported_at > LINE_EVERY_S:
+                self._line_reported_at = time.monotonic()
+                self._report(f"set-up: {self.last_line[:REPORTED_CHARACTERS]}")
 
     def close(self) -> None:
         with self._lock:

@@ -109,8 +109,8 @@ class SkyCalls(Protocol):
     def use_task(self, text: str) -> None:
         """Use this text of the task for all calls from now on."""
 
-    def launch(self, order: LaunchOrder, told: Callable[[str], None]) -> int | None:
-        """Bring a cluster up and start its set-up. Returns the set-up's job id; `told` gets the request's id."""
+    def launch(self, order: LaunchOrder, on_request: Callable[[str], None]) -> int | None:
+        """Bring a cluster up and start its set-up. Returns the set-up's job id; `on_request` gets the request's id."""
 
     def submit(
         self,

@@ -6,7 +6,7 @@ A newer SkyPilot may move them without a word: `tests/fleet/test_sky_names.py` c
 from typing import Any
 
 REASON_CHARACTERS = 400
-"""Characters that are told of a cluster's reason, which its cloud and its pods write."""
+"""Characters that are shown of a cluster's reason, which its cloud and its pods write."""
 TESTED = ("0.14.1",)
 """The versions of SkyPilot that the suite passed on; docs/skypilot.md says which parts of the labs ran on them."""
 

@@ -16,7 +16,7 @@ LAUNCHED_ELSEWHERE_S = 900.0
 LOST_AFTER_S = 180.0
 """Seconds after which a cluster that its cloud says is up, and that does not answer, counts as lost."""
 TOLD_AFTER_S = 60.0
-"""Seconds of silence before a person is told; most outages are shorter."""
+"""Seconds of silence before it is reported; most outages are shorter."""
 _EVICTED = re.compile(r"evict|preempt|disruption", re.IGNORECASE)
 RETRY_S = (2.0, 5.0, 10.0, 20.0)
 
@@ -75,7 +75,7 @@ class ClusterProbe(msgspec.Struct, frozen=True):
     is_adopted: Callable[[], bool]
     is_over: Callable[[], bool]
     """True once no caller waits for the cluster."""
-    told: Callable[[str], None]
+    report: Callable[[str], None]
     """Gets a sentence once the cluster was asked in vain for a while, and an empty one when it answers after that."""
 
     def ask(self, trust_records: bool = False) -> tuple[ClusterRecord, list[JobRow]] | None:
@@ -100,7 +100,7 @@ class ClusterProbe(msgspec.Struct, frozen=True):
                     raise went_down(self.name, known, record, self.was_spot(), self.is_adopted())
                 jobs = self._settled_jobs()
                 if said:
-                    self.told("")
+                    self.report("")
                 return record, jobs
             except SkyError as error:
                 if error.kind == "gone" and gone:
@@ -112,7 +112,7 @@ class ClusterProbe(msgspec.Struct, frozen=True):
                     raise ClusterLost(f"{self.name} does not answer: {error}", hangs=True) from error
                 if not said and now - began > TOLD_AFTER_S:
                     said = True
-                    self.told(f"{self.name} is unreachable; its run may still be going: {error}")
+                    self.report(f"{self.name} is unreachable; its run may still be going: {error}")
             time.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
             tries += 1
         return None
