@@ -25,7 +25,7 @@ class Checked(msgspec.Struct, frozen=True):
 
 
 def check(path: Path, repo: Path | None) -> Checked:
-    """Check the certificate in a file. Raises CertificateError where it, the code or the ledger contradicts it."""
+    """Check the certificate in a file. Raises CertificateError if it, the code or the ledger contradicts it."""
     found = read(path)
     try:
         return _checked(found, path, repo)

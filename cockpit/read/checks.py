@@ -77,7 +77,7 @@ def origin_of(state: State, experiment: Experiment) -> str:
 
 
 def origin_mark(state: State, experiment: Experiment) -> str:
-    """Return the mark of the origin of the experiment's score; empty where `origin_of` is."""
+    """Return the mark of the origin of the experiment's score; empty if `origin_of` is."""
     return MARKS.get(origin_of(state, experiment).partition(",")[0], "")
 
 

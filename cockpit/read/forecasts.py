@@ -23,7 +23,7 @@ class ArmForecast(msgspec.Struct, frozen=True):
     crash: Forecast
     """The interval of its probability."""
     peak_vram_mb: Forecast | None
-    """None where too few runs printed theirs, and for an arm that edits code."""
+    """None if too few runs printed theirs, and for an arm that edits code."""
 
 
 def forecasts_of(state: State, arms: Iterable[str]) -> dict[str, ArmForecast]:

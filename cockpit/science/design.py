@@ -45,7 +45,7 @@ def full_grid(factors: Mapping[str, Sequence[Value]]) -> Design:
 def choose_design(factors: Mapping[str, Sequence[Value]], arms_at_most: int) -> Design:
     """Return the full grid if it fits into `arms_at_most` cells, else the best fraction that does.
 
-    Raises ValueError where even the main effects need more arms.
+    Raises ValueError if even the main effects need more arms.
     """
     _check(factors)
     needed = 1 + sum(len(levels) - 1 for levels in factors.values())

@@ -14,7 +14,7 @@ def factorial_arms(
 ) -> tuple[tuple[Arm, ...], str]:
     """Return the arms and the fraction in words; the words are empty for the full grid.
 
-    Raises ValueError where even the main effects need more arms.
+    Raises ValueError if even the main effects need more arms.
     """
     found = choose_design(factors, arms_at_most)
     arms = tuple(Arm(Change(constants=cell, edits=edits), levels=cell) for cell in found.cells)

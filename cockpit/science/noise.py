@@ -57,7 +57,7 @@ class Reading(msgspec.Struct, frozen=True):
     at: float = 0.0
     """When it ended, in seconds."""
     tokens_M: float = 0.0
-    """Millions of tokens trained on; 0 where unknown."""
+    """Millions of tokens trained on; 0 if unknown."""
     seed: int | None = None
     """None if the code takes no seed."""
 
@@ -100,7 +100,7 @@ class Noise(msgspec.Struct, frozen=True):
     flagged: dict[str, str]
     """Clusters that do not measure like their class, each with its reason in one sentence."""
     unsplit_sd: float = 0.0
-    """SD of runs of one experiment in a class if all of the variance were in the runs; 0 where clusters differ beyond
+    """SD of runs of one experiment in a class if all of the variance were in the runs; 0 if clusters differ beyond
     doubt."""
     are_identical: bool = False
     """True if every repeat scored exactly like the others of its experiment. The code takes no seed, and its repeats

@@ -38,7 +38,7 @@ class Shrunk(msgspec.Struct, frozen=True):
 def fit_prior(means: Sequence[float], ses: Sequence[float]) -> Prior:
     """Fit the prior of `means` (differences in scores) with standard errors `ses`; both of shape (n,).
 
-    Raises ValueError where their shapes differ, a mean is not finite or a standard error is not positive.
+    Raises ValueError if their shapes differ, a mean is not finite or a standard error is not positive.
     """
     import numpy as np
 

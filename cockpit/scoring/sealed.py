@@ -21,7 +21,7 @@ class SealedShardProblem(Exception):
 
 
 def sealed_shard(repo: Path) -> Path | None:
-    """Return the place of the sealed shard; None where prepare.py names no shards.
+    """Return the place of the sealed shard; None if prepare.py names no shards.
 
     It is the newest shard of its hub that lies in no folder of training data, and has no part in the validation.
     """

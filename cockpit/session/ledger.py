@@ -301,7 +301,7 @@ class Ledger:
     def _compare(self, start: Place) -> tuple[Place | None, list[bytes]]:
         """Compare the stream with the ledger from a place on.
 
-        Returns the end of the stream's whole frames, None where not even the first is whole; and the events that only
+        Returns the end of the stream's whole frames, None if not even the first is whole; and the events that only
         the stream has. Raises LedgerDamaged if the two hold different events.
         """
         lost: list[bytes] = []

@@ -113,7 +113,7 @@ def _read(folder: SessionFolder) -> tuple[Events | None, Events | None]:
 
 
 def _first_unreadable(whole: list[bytes]) -> Unreadable | None:
-    """Return the first event that the state cannot be folded from; None where all can."""
+    """Return the first event that the state cannot be folded from; None if all can."""
     state: State | None = None
     for number, body in enumerate(whole, 1):
         try:

@@ -58,7 +58,7 @@ class SnapshotProcess:
             log.warning("no process can be started for the snapshot: %s", error)
 
     def wait(self) -> int:
-        """Wait until it has written. Returns its exit status; 0 where none was started."""
+        """Wait until it has written. Returns its exit status; 0 if none was started."""
         return self._child.wait() if self._child is not None else 0
 
     def stop(self) -> None:
@@ -78,7 +78,7 @@ def main(root: str, seq: str, chain: str, offset: str, worker: str) -> None:
 def write_at(folder: SessionFolder, place: Place, worker: int) -> None:
     """Write the snapshot at a place of the stream. A worker that has ended leaves that to the next one.
 
-    Raises ValueError where the stream is not the one of that place.
+    Raises ValueError if the stream is not the one of that place.
     """
     before = read_snapshot(folder.snapshot)
     reader = StreamReader(folder.events, before.place if before else START)

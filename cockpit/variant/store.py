@@ -351,7 +351,7 @@ class VariantStore:
         Yields the bytes of each file once it is written. `links` gives the targets of symbolic links that may point
         outside the repository, by path.
 
-        Raises VariantError where `folder` exists, or where a name or a symbolic link in the tree would reach out of it.
+        Raises VariantError if `folder` exists, or if a name or a symbolic link in the tree would reach out of it.
         """
         try:
             yield from exporting(self._objects.tree_of(commit), self._objects, folder, links, self._submodules.read)

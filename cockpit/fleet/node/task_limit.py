@@ -48,7 +48,7 @@ class TaskLimit:
             self._enter(self._own)
 
     def exceeded(self) -> str:
-        """Return in a sentence that the group has refused the run a task; empty where it has not."""
+        """Return in a sentence that the group has refused the run a task; empty if it has not."""
         with contextlib.suppress(OSError, ValueError):
             if self._group is not None:
                 for line in (self._group / "pids.events").read_text("ascii").splitlines():
@@ -128,7 +128,7 @@ def _limit_owner(tasks: int, soft: int, hard: int) -> None:
 
 
 def _tasks_of_owner() -> int:
-    """Count the tasks of this user; 0 where there is no /proc."""
+    """Count the tasks of this user; 0 if there is no /proc."""
     count, user = 0, os.getuid()
     with contextlib.suppress(OSError):
         for process in Path("/proc").iterdir():

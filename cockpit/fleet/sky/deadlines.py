@@ -43,7 +43,7 @@ def row_of(run: SkyRun, name: str, rows: Iterable[JobRow]) -> JobRow | None:
 def end_of(
     run: SkyRun, row: JobRow | None, rows: Iterable[JobRow], own: Collection[int], cluster: str, now: float
 ) -> JobEnded | JobRefused | None:
-    """Return how a run that should have begun ends; None where it has begun or ended, or waits for the job of somebody
+    """Return how a run that should have begun ends; None if it has begun or ended, or waits for the job of somebody
     else. `own` are the ids of the session's jobs."""
     if row is None or row.has_ended:
         return None

@@ -39,10 +39,10 @@ class SkyLaunch:
         self._log = LaunchLog(parts.logs / f"{spec.name}.setup.log", on_step)
         self._avoid: frozenset[str] = frozenset()
         self._starts_over = False
-        """True where the launch is withdrawn to be asked for again, of another class if there is one."""
+        """True if the launch is withdrawn to be asked for again, of another class if there is one."""
         self._request = ""
         self._withdrawn = False
-        """True where this session ended the launch under way itself."""
+        """True if this session ended the launch under way itself."""
         self._is_asking = False
         self._queued_since = 0.0
         self._queued_why = ""
@@ -50,7 +50,7 @@ class SkyLaunch:
         self.adopted = False
         """True for a cluster that a person launched and this session uses as it is."""
         self.stale = False
-        """True where the rest of a lost cluster must go before it is launched again."""
+        """True if the rest of a lost cluster must go before it is launched again."""
 
     @property
     def is_asking(self) -> bool:
@@ -130,7 +130,7 @@ class SkyLaunch:
 
     def news(self, record: ClusterRecord) -> str | None:
         """Take in how the launch stands. Returns a sentence once it has waited in its cloud's queue for a while, an
-        empty one once it no longer waits, None where there is nothing new."""
+        empty one once it no longer waits, None if there is nothing new."""
         why = queue_reason(record) if self._request else ""
         if self._request and not why and record.reason:
             self._log.step(record.reason)
@@ -226,7 +226,7 @@ class SkyLaunch:
             self._request = ""
 
     def _history(self) -> str:
-        """Return how long SkyPilot's earlier launches took; empty where it does not tell."""
+        """Return how long SkyPilot's earlier launches took; empty if it does not tell."""
         with contextlib.suppress(SkyError):
             if times := self._sky.launch_times():
                 shortest, longest = (f"{max(1.0, s / 60):.0f}" for s in (min(times), max(times)))

@@ -66,11 +66,11 @@ class ClusterRecord(msgspec.Struct, frozen=True):
     autostop: int = -1
     """Idle minutes after which SkyPilot ends it; negative for never."""
     autostop_down: bool = False
-    """True where it is then taken down, not stopped."""
+    """True if it is then taken down, not stopped."""
     being_launched: bool = False
     """True while a launch works on it, this session's or another."""
     relaunched: bool = False
-    """True where somebody launched another task on this cluster of the session, which took its mark away."""
+    """True if somebody launched another task on this cluster of the session, which took its mark away."""
 
 
 class LaunchOrder(msgspec.Struct, frozen=True):

@@ -50,7 +50,7 @@ class SetupWatch:
         return self._log.last_line[:200] or self._remark[:200] or "it printed nothing"
 
     def _read(self, deadline: float, given_up: Callable[[], bool]) -> str:
-        """Read one stream to its end, or to the deadline. Returns the set-up's status; empty where it is unknown."""
+        """Read one stream to its end, or to the deadline. Returns the set-up's status; empty if it is unknown."""
         lines = JobLines("setup", self._lines)
         pieces: queue.SimpleQueue[str | SkyError | None] = queue.SimpleQueue()
         threading.Thread(target=self._pump, args=(pieces,), daemon=True).start()

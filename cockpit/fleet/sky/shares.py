@@ -22,7 +22,7 @@ def wholes(specs: Iterable[ClusterSpec]) -> dict[str, list[ClusterSpec]]:
 
 
 def accelerators_of_run(record: ClusterRecord, shares: int, gpus: int) -> dict[str, float]:
-    """Return the accelerators of one of the runs that share a cluster. Raises SkyError where they do not fit on it."""
+    """Return the accelerators of one of the runs that share a cluster. Raises SkyError if they do not fit on it."""
     if shares == 1:
         return record.accelerators
     if record.gpus < shares * gpus:

@@ -98,7 +98,7 @@ def write_order(job: Job, name: str, run: str, mounts: Iterable[str], access: Ru
 
 
 def key_of(job: Job, name: str) -> str:
-    """Return the key that the runner of a staged job signs its notes with; empty where it has none."""
+    """Return the key that the runner of a staged job signs its notes with; empty if it has none."""
     try:
         return str(json.loads(_order_path(job, name).read_text(encoding="utf-8"))["key"])
     except (OSError, ValueError, KeyError):

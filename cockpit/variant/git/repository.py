@@ -85,7 +85,7 @@ def head_commit(repository: git.Repo) -> str:
 
 
 def git_answer(repository: git.Repo, *arguments: str, stdin: str = "") -> str:
-    """Return the output of `git ARGUMENTS`. Starts a process, so it is for rare calls. Raises VariantError where it
+    """Return the output of `git ARGUMENTS`. Starts a process, so it is for rare calls. Raises VariantError if it
     fails."""
     withheld = ("GIT_", "ANTHROPIC_")  # the repository's own hooks must not see a key
     environment = {name: value for name, value in os.environ.items() if not name.startswith(withheld)}

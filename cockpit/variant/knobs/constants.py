@@ -38,7 +38,7 @@ class _Knobs(NamedTuple):
 def find_constants(source: str, path: str = "train.py") -> dict[str, Value]:
     """Return every constant of a file by name, in the order of the text; tuples as lists.
 
-    Raises VariantError where `source` cannot be parsed.
+    Raises VariantError if `source` cannot be parsed.
     """
     return dict(_knobs_of(source, path).values)
 
@@ -79,7 +79,7 @@ def bound_lines(source: str, path: str) -> Mapping[str, int]:
 
 
 def is_seed_name(name: str) -> bool:
-    """Tell if a constant of this name seeds randomness: SEED, RNG_SEED, random_seed, args.seed, main.seed."""
+    """Return True if a constant of this name seeds randomness: SEED, RNG_SEED, random_seed, args.seed, main.seed."""
     last = _LAST_PART.search(name)
     return last is not None and _SEED_NAME.fullmatch(last[1]) is not None
 

@@ -16,7 +16,7 @@ _SCALAR = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?|true|false|null")
 
 
 def find_knobs(source: str, path: str) -> PlacedKnobs:
-    """Return the knobs of a JSON text. Raises VariantError where it is not JSON."""
+    """Return the knobs of a JSON text. Raises VariantError if it is not JSON."""
     knobs = PlacedKnobs(source, _spelled)
     try:
         json.loads(source)

@@ -44,7 +44,7 @@ def stated_ranges(source: str, path: str) -> dict[str, KnobRange]:
 
 
 def range_in(comment: str, value: Value) -> KnobRange | None:
-    """Return the range or the choices in a comment; None where it states none that hold the value."""
+    """Return the range or the choices in a comment; None if it states none that hold the value."""
     if isinstance(value, bool | list):
         return None
     if choices := _CHOICES.search(comment):
@@ -60,7 +60,7 @@ def range_in(comment: str, value: Value) -> KnobRange | None:
 
 
 def _like(value: Scalar, word: str) -> Scalar | None:
-    """Return a word as a value of the knob's type; None where it is not one."""
+    """Return a word as a value of the knob's type; None if it is not one."""
     try:
         return word if isinstance(value, str) else type(value)(word)
     except ValueError:

@@ -118,7 +118,7 @@ def _uncommented(comma: Any) -> Any:
 
 
 def _is_equal(old: object, new: object) -> bool:
-    """Tell if two expressions are the same literal, whatever their spelling."""
+    """Return True if two expressions are the same literal, whatever their spelling."""
     import libcst
 
     blank = libcst.Module(body=[])

@@ -30,7 +30,7 @@ def _is_text(value: str) -> bool:
 
 
 def is_same(first: Value, second: Value) -> bool:
-    """Tell if two values are equal and of one type."""
+    """Return True if two values are equal and of one type."""
     return repr(first) == repr(second)
 
 
