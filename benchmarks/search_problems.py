@@ -37,7 +37,7 @@ class Problem(NamedTuple):
     """The truth, lower is better; None for a crash."""
     targets: tuple[float, ...]
     run: Callable[[Constants, np.random.Generator], tuple[float | None, float]] | None = None
-    """What one run gives, and its duration in any unit; None where a run gives the truth, after about 1."""
+    """Return the score of one run and its duration in any unit; None if a run gives the truth, after about 1."""
 
 
 def hartmann(places: list[float]) -> float:

@@ -356,9 +356,9 @@ class FakeCloud:
         if self.exec_hangs and self.exec_reserves:
             self._arrive(task, name).wait_as(JobStatus.INIT)
         if self.exec_hangs:
+            arrived = self._arrive(task, name).number if self.exec_arrives else 0
             stop.wait()
-            if not self.exec_arrives:
-                return 0, None
+            return arrived, None
         return self._arrive(task, name).number, None
 
     def _arrive(self, task: Any, name: str) -> FakeJob:
