@@ -252,7 +252,7 @@ def broken(repo: Path, how: str) -> Path:
         ("untracked", "train.py is not in the last commit"),
         ("prepare untracked", "prepare.py is not in the last commit"),
         ("deleted", "bring it back with `git restore train.py`"),
-        ("link", "must be a plain file"),
+        ("link", "only a plain file can be edited: name real.py"),
         ("latin", "train.py is not UTF-8 text"),
         ("syntax", "does not compile: '(' was never closed at line 1"),
         ("silent", "prints no 'val_bpb:' line"),
