@@ -111,6 +111,12 @@ def pace_of(state: State, now: float) -> Pace | None:
     return Pace(len(counted), max(0.0, ran - keeps[-1][1]), found.mean, found.low, found.high)
 
 
+def pace_words(pace: Pace) -> str:
+    """Return the gain expected of the next hour with its interval, two digits each: `0.00076 (0.00029 to 0.0025)`."""
+    mean, low, high = (f"{float(f'{one:.2g}'):.10g}" for one in (pace.gain_per_hour, pace.low, pace.high))
+    return f"{mean} ({low} to {high})"
+
+
 def kept_words(state: State, name: str) -> str:
     """Return `e0345 kept: MATRIX_LR 0.04 → 0.05, −0.0006 ± 0.0002 over 6 runs`."""
     estimate = kept_estimate(state, name)

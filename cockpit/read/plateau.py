@@ -3,7 +3,7 @@
 from cockpit.core.model import Mode
 from cockpit.core.state import State
 from cockpit.read.costs import hour_usd
-from cockpit.read.kept_stack import MILLI, pace_of
+from cockpit.read.kept_stack import MILLI, pace_of, pace_words
 from cockpit.read.model_cost import models_usd_per_hour
 from cockpit.read.wording import age
 
@@ -25,8 +25,8 @@ def plateau_words(state: State, now: float) -> str:
         return ""
     of_models = f" (${models_usd:.2f} for models)" if models_usd else ""
     return (
-        f"no keep for {age(pace.since_keep_s)}: the next hour is expected to gain {pace.gain_per_hour:.5f}"
-        f" ({pace.low:.5f} to {pace.high:.5f}), worth ${gain_usd:.2f}, and costs ${cost_usd:.2f}{of_models}"
+        f"no keep for {age(pace.since_keep_s)}: the next hour is expected to gain {pace_words(pace)},"
+        f" worth ${gain_usd:.2f}, and costs ${cost_usd:.2f}{of_models}"
     )
 
 

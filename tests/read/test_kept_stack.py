@@ -11,7 +11,7 @@ from cockpit.core.state import WITHOUT, State
 from cockpit.decide.budget import accounts
 from cockpit.read.costs import hour_usd, run_usd
 from cockpit.read.effects import gain_of
-from cockpit.read.kept_stack import kept_words, pace_of, stack_of
+from cockpit.read.kept_stack import Pace, kept_words, pace_of, pace_words, stack_of
 from cockpit.read.model_cost import models_usd_per_hour
 from cockpit.read.needs import NeedKind, needs
 from cockpit.read.plateau import PLATEAU_AFTER_S
@@ -71,6 +71,17 @@ def test_the_pace_falls_while_nothing_is_kept(state: State) -> None:
     assert now is not None and later is not None
     assert later.since_keep_s == pytest.approx(now.since_keep_s + 3600)
     assert 0 < later.gain_per_hour < now.gain_per_hour
+
+
+@pytest.mark.parametrize(
+    ("pace", "words"),
+    [
+        (Pace(5, 60.0, 0.0007614, 0.0002935, 0.0025), "0.00076 (0.00029 to 0.0025)"),
+        (Pace(1, 60.0, 1234.5, 0.0, 5678.0), "1200 (0 to 5700)"),
+    ],
+)
+def test_the_gain_expected_of_an_hour_has_two_digits(pace: Pace, words: str) -> None:
+    assert pace_words(pace) == words
 
 
 def test_before_the_first_keep_there_is_no_pace_and_no_price() -> None:

@@ -6,9 +6,9 @@ from textual.strip import Strip
 from cockpit.core.metric import Metric
 from cockpit.core.state import State
 from cockpit.read.checks import MARKS
-from cockpit.read.kept_stack import KeptChange, Stack, kept_words, stack_of
+from cockpit.read.kept_stack import KeptChange, Stack, kept_words, pace_words, stack_of
 from cockpit.read.wording import estimate_words
-from cockpit.tui.figures import age, clock, count, figure, money
+from cockpit.tui.figures import age, clock, count, money
 from cockpit.tui.plain import plain, wrap
 from cockpit.tui.rows import Row, hint_rows
 from cockpit.tui.widgets.listing import Listing
@@ -123,7 +123,6 @@ def totals(state: State, stack: Stack) -> list[tuple[str, str]]:
     pace = stack.pace
     if pace is not None and not state.ended_at:
         of = "the last keep" if pace.keeps == 1 else f"the last {count(pace.keeps, 'keep')}"
-        expected = f"at the pace of {of} the next hour gains {figure(pace.gain_per_hour)}"
-        expected += f" ({figure(pace.low)} to {figure(pace.high)})"
+        expected = f"at the pace of {of} the next hour gains {pace_words(pace)}"
         lines.append((f"the last keep was {age(pace.since_keep_s)} ago; {expected}", "dim"))
     return lines
