@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from textual import events
@@ -18,6 +19,7 @@ from cockpit.session.heartbeat import WorkerStatus
 from cockpit.session.inbox import Inbox
 from cockpit.tui.app import CockpitApp
 from cockpit.tui.feed import LedgerFeed
+from cockpit.tui.terminal import keyboard
 from tests.tui import stories
 
 RUNNING = WorkerStatus("running", 1.0)
@@ -90,10 +92,11 @@ def screen_on(
 
 @asynccontextmanager
 async def shown(app: CockpitApp, width: int = 120, height: int = 34) -> AsyncIterator[Pilot[int]]:
-    """Run the app until its state is read and drawn."""
-    async with app.run_test(size=(width, height)) as pilot:
-        await settle(pilot)
-        yield pilot
+    """Run the app until its state is read and drawn. On a busy machine a key waits longer for the one before it."""
+    with patch.object(keyboard, "WAIT_AT_MOST_S", PATIENCE_S / 3):
+        async with app.run_test(size=(width, height)) as pilot:
+            await settle(pilot)
+            yield pilot
 
 
 async def settle(pilot: Pilot[int]) -> None:
