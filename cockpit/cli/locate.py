@@ -10,7 +10,7 @@ from cockpit.core.model import IMPORTED, Session
 from cockpit.core.nearest import did_you_mean
 from cockpit.core.state import State
 from cockpit.session.clock import session_time
-from cockpit.session.paths import SETTINGS_FILE, SessionFolder, name_problem
+from cockpit.session.paths import FILE_NAME_BYTES, SETTINGS_FILE, SessionFolder, name_problem
 from cockpit.session.reader import LedgerReader
 from cockpit.session.setting_types import SettingsError
 from cockpit.variant.guess.listing import CODE_SUFFIXES
@@ -110,6 +110,8 @@ def all_sessions() -> list[SessionFolder]:
 def session(name: str | None) -> SessionFolder:
     """Return the session of that name or path, else COCKPIT_SESSION, else the last one used. Raises CommandError."""
     name = name or os.environ.get("COCKPIT_SESSION") or None
+    if name and "/" not in name and len(os.fsencode(name)) > FILE_NAME_BYTES:
+        raise CommandError(name_problem(name))
     if name and Path(name, "ledger.db").is_file():
         return SessionFolder(Path(name).resolve())
     if name:

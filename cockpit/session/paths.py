@@ -8,6 +8,10 @@ from cockpit.core.shares import whole_of
 SETTINGS_FILE = "cockpit.toml"
 """The settings of a repository's sessions."""
 
+FILE_NAME_BYTES = 255
+"""The longest file name that Linux and macOS take, in bytes."""
+NAME_SHOWN = 80
+"""Characters of an invalid name that its sentence shows."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -135,8 +139,9 @@ def name_problem(name: str) -> str:
     """Return one sentence on why `name` cannot name a session; empty if it can."""
     if _NAME.fullmatch(name):
         return ""
+    shown = name if len(name) <= NAME_SHOWN else f"{name[:NAME_SHOWN]}…"
     return (
-        f"{name!r} cannot name a session: use letters, digits, '-', '_' and '.', at most 64, and no slash"
+        f"{shown!r} cannot name a session: use letters, digits, '-', '_' and '.', at most 64, and no slash"
         if name
         else "a session needs a name"
     )

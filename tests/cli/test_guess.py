@@ -305,6 +305,25 @@ def test_code_in_another_language_needs_no_python_beside_it(place: Path) -> None
     assert "trial      it printed time_ms 3.5" in done.stdout
 
 
+@pytest.mark.parametrize("run", ["./run.sh", "bash run.sh", "sh run.sh > run.log 2>&1"])
+def test_a_shell_script_that_builds_the_edited_file_is_the_command(place: Path, run: str) -> None:
+    repo = place / "repo"
+    repo.mkdir()
+    (repo / "README.md").write_text(
+        f"Make `sort.c` faster.\n\n```sh\n./setup.sh\n{run}\n```\n\nLower `time_ms` is better.\n"
+    )
+    (repo / "run.sh").write_text("#!/bin/sh\n# cc -o sort sort.c && ./sort\necho time_ms: 3.5\n")
+    (repo / "run.sh").chmod(0o755)
+    (repo / "setup.sh").write_text("#!/bin/sh\n")
+    (repo / "sort.c").write_text('int main() { printf("time_ms: %.3f", 1.0); }\n')
+    git(repo, "init", "-q")
+    git(repo, "add", ".")
+    git(repo, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "first")
+    done = cockpit(place, *NEW, "--repo", str(repo), "--yes")
+    assert done.returncode == 0, done.stderr
+    assert f"command    {run.split(' >')[0]} " in done.stdout and "README.md line 5" in done.stdout
+
+
 def test_a_value_beside_other_words_each_time_is_refused_with_a_pattern(place: Path) -> None:
     repo = made(
         place,

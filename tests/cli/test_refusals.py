@@ -37,6 +37,13 @@ def test_a_folder_without_a_ledger_is_not_a_session(tmp_path: Path) -> None:
         session(str(tmp_path))
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "\N{GREEK SMALL LETTER PI}" * 200, '{"question": "' + "?" * 400 + '"}'])
+def test_a_name_that_no_file_can_have_is_refused_in_short(name: str) -> None:
+    with pytest.raises(CommandError, match="cannot name a session: use letters") as refused:
+        session(name)
+    assert len(str(refused.value)) < 250
+
+
 def test_a_slip_in_a_proposer_s_name_makes_no_session(tmp_path: Path) -> None:
     repo = repository(tmp_path / "repo")
     folder = SessionFolder(tmp_path / "sessions" / "night")

@@ -27,7 +27,7 @@ _JUDGES = re.compile(r"(?<![a-z])(?:eval|bench|compare|score)")
 _OTHER_STARTS = re.compile(
     r"(?:(?<=`)|(?<=^)|(?<=\$ )|(?<=> )|(?<=: ))(?:[A-Z_][A-Z0-9_]*=\S+ )*"
     r"(?:node |bun (?:run )?|deno run |npm run |npx |go (?:run|test) |cargo (?:run|bench) |make \w|julia |Rscript "
-    r"|ruby |php |java |dotnet run|swift run|zig build|lua |perl |\./[\w./-]+)"
+    r"|ruby |php |java |dotnet run|swift run|zig build|lua |perl |(?:bash|sh) [\w./-]+\.sh\b|\./[\w./-]+)"
 )
 """Commands that start something other than Python."""
 _TRAINS_NOTHING = re.compile(
@@ -71,17 +71,37 @@ def documented_commands(listing: Listing) -> list[Command]:
 
 
 def other_commands(listing: Listing) -> list[Command]:
-    """Return the commands in the documents that start something other than Python; those of an agent's loop first."""
+    """Return the commands in the documents that start something other than Python; those of an agent's loop first.
+
+    A shell script that runs no Python has its own path as the command's script.
+    """
     found: dict[str, Command] = {}
     for document in listing.documents():
         for number, line in _joined(listing, document):
             for start in _OTHER_STARTS.finditer(line.strip()):
-                words, is_loop = _words(line.strip()[start.start() :].split("`", 1)[0])
-                if words and not _PLACEHOLDER.search(" ".join(words)) and not words[0].endswith(".sh"):
-                    one = Command(words, "", f"{document} line {number}", is_loop)
-                    known = found.get(one.text)
-                    found[one.text] = one if known is None or (is_loop and not known.is_loop) else known
+                text = line.strip()[start.start() :]
+                one = _other_command(listing, document, text, f"{document} line {number}")
+                known = found.get(one.text) if one else None
+                if one and (known is None or (one.is_loop and not known.is_loop)):
+                    found[one.text] = one
     return sorted(found.values(), key=lambda one: not one.is_loop)
+
+
+def _other_command(listing: Listing, document: str, text: str, evidence: str) -> Command | None:
+    words, is_loop = _words(text.split("`", 1)[0])
+    if not words or _PLACEHOLDER.search(" ".join(words)):
+        return None
+    shell = _shell_script(listing, document, words)
+    if shell and (_prepares(shell) or any(_commands(listing, document, text, evidence))):
+        return None
+    is_missing = not shell and any(word.endswith(".sh") for word in words[:2])
+    return None if is_missing else Command(words, shell, evidence, is_loop)
+
+
+def _prepares(shell: str) -> bool:
+    """Return True for a shell script whose name says that it does something other than an experiment."""
+    stem = PurePosixPath(shell).stem
+    return bool(_NOT_A_RUN.search(stem)) and not _JUDGES.search(stem)
 
 
 def _commands_in(listing: Listing, documents: list[str]) -> list[Command]:

@@ -130,7 +130,7 @@ def guessed_command(listing: Listing, commands: list[Command], file: str) -> Gue
         return settled(on_file)
     commands = [one for one in commands if not one.folder]
     if not file.endswith(".py"):
-        return _command_on(file, [*commands, *other_commands(listing)])
+        return _command_on(listing, file, [*commands, *other_commands(listing)])
     direct = [one for one in commands if one.script == file]
     importing = [one for one in commands if _imports(listing, one.script, file)]
     fitting = direct or importing or [one for one in commands if one.is_loop]
@@ -151,9 +151,17 @@ def guessed_command(listing: Listing, commands: list[Command], file: str) -> Gue
     )
 
 
-def _command_on(file: str, commands: list[Command]) -> Guessed:
-    """Guess the command that runs a file of another language: one that names it, else one of an agent's loop."""
-    named = [one for one in commands if any(word.endswith(file) for word in one.words)]
+def _command_on(listing: Listing, file: str, commands: list[Command]) -> Guessed:
+    """Guess the command that runs a file of another language.
+
+    It is one that names the file or whose shell script does, else one of an agent's loop.
+    """
+    name = PurePosixPath(file).name
+    named = [
+        one
+        for one in commands
+        if any(word.endswith(file) for word in one.words) or name in listing.texts.get(one.script, "")
+    ]
     fitting = named or [one for one in commands if one.is_loop] or commands
     fitting = [one for one in fitting if one.is_loop] or fitting
     found = settled([Candidate(one.text, one.evidence) for one in fitting])

@@ -11,7 +11,11 @@ _PATH = re.compile(r"[\w./-]{1,120}\.\w{1,10}\b")
 _RECORDS = (".tsv", ".csv", ".log", ".lock", ".ipynb", ".png")
 """Suffixes of files that an agent's loop writes, and that no experiment edits."""
 _PROSE = (".md", ".rst", ".txt")
-_EDITS = re.compile(r"\b(?:modif(?:y|ies|ied)|edit(?:s|ed)?|touch(?:es)?|chang(?:e|es)|optimi[sz]es?)\b", re.IGNORECASE)
+_EDITS = re.compile(
+    r"\b(?:modif(?:y|ies|ied)|edit(?:s|ed)?|touch(?:es)?|chang(?:e|es)|optimi[sz]es?|rewrites?|speeds? up"
+    r"|makes? [`*\"']?[\w./-]{1,40}[`*\"']? (?:faster|smaller|better))\b",
+    re.IGNORECASE,
+)
 _FORBIDS = re.compile(
     r"\bnot\b|\bnever\b|n't\b|read-only|\bfrozen\b|\blocked\b|\bfixed\b|\bcannot\b|\bwithout\b|by hand", re.IGNORECASE
 )
