@@ -84,7 +84,8 @@ def test_a_worker_that_ends_leaves_no_process_that_packs(
 ) -> None:
     monkeypatch.setattr(ledgers, "PACKED_IN_A_TICK", 0)
     ledger.append(a_running_story())
+    others = set(psutil.Process().children())
     ledger.begin_snapshot(ledger.state())
     ledger.close()
     assert [file.name for file in path.parent.glob("*.partial")] == []
-    assert psutil.Process().children() == []
+    assert set(psutil.Process().children()) <= others
