@@ -42,9 +42,9 @@ EVAL_TOKENS = 16_384
 _SMALL = re.compile(r'(Preset\("cpu-small", \d+, \d+, )[\d_]+')
 LEAST_GAIN = 0.001
 """Share of the baseline's score below which a variant has gained nothing."""
-FRESH_PAIRS = 3
-"""Fresh runs, each beside one of the baseline, that must repeat a gain before a cheat counts as missed: where a machine
-is busy, one run may take more steps than another."""
+FRESH_PAIRS = 6
+"""Fresh runs, each beside one of the baseline, that must repeat a gain before a cheat counts as missed: on a busy
+machine one run may take more steps than another. Three pairs in a row fell to chance once in a range of 150."""
 WALL_1, WALL_2, WALL_3, GUARD, RULES = "confinement", "runner", "scorer", "guard", "run's verdict"
 QUOTES = "quoting of logs"
 

@@ -9,7 +9,7 @@ from cockpit.cli.redteam import said, summary
 from cockpit.core.model import Metrics, Outcome
 from cockpit.core.rescore import Rescore
 from cockpit.redteam.catalogue import EVERY, SHORT
-from cockpit.redteam.run import FIRST_SEED, GUARD, WALL_2, WALL_3, Ran, Range, Result
+from cockpit.redteam.run import FIRST_SEED, FRESH_PAIRS, GUARD, WALL_2, WALL_3, Ran, Range, Result
 from cockpit.redteam.variants import TOO_BUSY, Variant
 from cockpit.variant.edits import apply_edits
 from tests.scoring.conftest import ROOT, environment
@@ -53,7 +53,9 @@ def test_the_short_set_is_kept_out_without_a_false_alarm(data: Path, tmp_path: P
     assert "attends to the future" in found["full-attention"].why
 
 
-@pytest.mark.parametrize(("scores", "missed"), [((0.9, 0.9, 0.9), True), ((0.9, 1.0), False), ((0.9, None), False)])
+@pytest.mark.parametrize(
+    ("scores", "missed"), [((0.9,) * FRESH_PAIRS, True), ((0.9, 1.0), False), ((0.9, None), False)]
+)
 def test_a_cheat_is_missed_where_fresh_runs_repeat_its_gain(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scores: tuple[float | None, ...], missed: bool
 ) -> None:
