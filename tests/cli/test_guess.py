@@ -24,10 +24,15 @@ def made(tmp_path: Path, script: str = SCRIPT) -> Path:
     repo.mkdir()
     (repo / "main.py").write_text(script)
     (repo / "README.md").write_text("# classifier\n\n    $ python main.py\n")
+    commit(repo)
+    return repo
+
+
+def commit(repo: Path) -> None:
+    """Make a repository of a folder, with all its files in the first commit."""
     git(repo, "init", "-q")
     git(repo, "add", ".")
     git(repo, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "first")
-    return repo
 
 
 @pytest.fixture
@@ -269,9 +274,7 @@ def test_an_agents_program_is_enough_for_a_guess_in_another_language(place: Path
     program = "`rule.txt` is the only file you edit.\n\n```\nmake judge > run.log\n```\n`score`: higher is better\n"
     (repo / "program.md").write_text(program)
     (repo / "Makefile").write_text("judge:\n\t@sh judge.sh\n")
-    git(repo, "init", "-q")
-    git(repo, "add", ".")
-    git(repo, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "first")
+    commit(repo)
     done = cockpit(place, *NEW, "--yes", cwd=repo)
     assert done.returncode == 0, done.stderr
     assert "file       rule.txt                            program.md line 1" in done.stdout
@@ -297,9 +300,7 @@ def test_code_in_another_language_needs_no_python_beside_it(place: Path) -> None
     (repo / "README.md").write_text("Edit `sort.c`, the only file. Run `make bench`. Lower `time_ms` is better.\n")
     (repo / "Makefile").write_text("bench:\n\t@echo time_ms: 3.5\n")
     (repo / "sort.c").write_text('int main() { printf("time_ms: %.3f", 1.0); }\n')
-    git(repo, "init", "-q")
-    git(repo, "add", ".")
-    git(repo, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "first")
+    commit(repo)
     done = cockpit(place, *NEW, "--repo", str(repo), "--yes")
     assert done.returncode == 0, done.stderr
     assert "trial      it printed time_ms 3.5" in done.stdout
@@ -316,9 +317,7 @@ def test_a_shell_script_that_builds_the_edited_file_is_the_command(place: Path, 
     (repo / "run.sh").chmod(0o755)
     (repo / "setup.sh").write_text("#!/bin/sh\n")
     (repo / "sort.c").write_text('int main() { printf("time_ms: %.3f", 1.0); }\n')
-    git(repo, "init", "-q")
-    git(repo, "add", ".")
-    git(repo, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "first")
+    commit(repo)
     done = cockpit(place, *NEW, "--repo", str(repo), "--yes")
     assert done.returncode == 0, done.stderr
     assert f"command    {run.split(' >')[0]} " in done.stdout and "README.md line 5" in done.stdout

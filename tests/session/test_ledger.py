@@ -29,18 +29,6 @@ NOBODY = 65534
 A_GROUP = 54321
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "night" / "ledger.db"
-
-
-@pytest.fixture
-def ledger(path: Path) -> Iterator[Ledger]:
-    made = Ledger.create(path)
-    yield made
-    made.close()
-
-
 def said(*texts: str) -> list[Event]:
     return [Said(at=float(number), author="me", text=text) for number, text in enumerate(texts)]
 

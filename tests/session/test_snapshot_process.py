@@ -1,7 +1,6 @@
 """The snapshot of a large session is written by another process, from the session's files and without its worker."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -16,18 +15,6 @@ from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
 from cockpit.session.snapshot_process import write_at
 from tests.session.test_ledger import a_running_story, said
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "night" / "ledger.db"
-
-
-@pytest.fixture
-def ledger(path: Path) -> Iterator[Ledger]:
-    made = Ledger.create(path)
-    yield made
-    made.close()
 
 
 def test_a_large_state_is_packed_by_another_process(
