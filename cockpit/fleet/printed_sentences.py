@@ -85,7 +85,7 @@ def _before(text: str, found: re.Match[str]) -> Sentence | None:
         not any(map(str.isdigit, number))
         or _OF_OTHERS.search(prefix)
         or follows[:1] in ("=", ":")
-        or _number_at(follows)
+        or follows[:1].isdigit()
     ):
         return None
     is_measured = "." in number or unit == "%" or "/" in name or unit_of(name)
@@ -94,10 +94,6 @@ def _before(text: str, found: re.Match[str]) -> Sentence | None:
     end = re.escape(f" {name}") if not unit else rf"\s?{re.escape(unit)} {re.escape(name)}"
     pattern = f"{pattern_for(text, found.start(1))}{end}".replace("\\ ", r"\s+")
     return Sentence(name, f"{number} {unit}", kind_of(prefix), pattern, unit_of(unit) or unit_of(name))
-
-
-def _number_at(text: str) -> bool:
-    return text[:1].isdigit()
 
 
 def kind_of(words: str) -> str:

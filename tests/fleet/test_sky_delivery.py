@@ -1,6 +1,5 @@
 """A failed or cancelled exec leaves no job behind, and a job that never begins has a deadline."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,19 +25,6 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     quick(monkeypatch)
     monkeypatch.setattr(delivery, "RETRY_S", (0.02,) * 4)
     monkeypatch.setattr(delivery, "LOOK_AGAIN_S", 0.05)
-
-
-@pytest.fixture
-def cloud() -> FakeCloud:
-    return FakeCloud()
-
-
-@pytest.fixture
-def night(tmp_path: Path, cloud: FakeCloud) -> Iterator[FakeNight]:
-    a_night = FakeNight(tmp_path, cloud)
-    a_night.up("gpu-01")
-    yield a_night
-    a_night.close()
 
 
 def is_late(night: FakeNight, cloud: FakeCloud, name: str) -> None:

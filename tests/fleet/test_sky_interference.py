@@ -1,6 +1,6 @@
 """Things that others do to a session's clusters, on the fake cloud through the real SkyClient."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,20 +33,6 @@ CLUSTER = "gpu-01-s1"
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     quick(monkeypatch)
-
-
-@pytest.fixture
-def cloud() -> FakeCloud:
-    return FakeCloud()
-
-
-@pytest.fixture
-def night(tmp_path: Path, cloud: FakeCloud) -> Iterator[FakeNight]:
-    """Return a night whose one cluster is up."""
-    night = FakeNight(tmp_path, cloud)
-    night.up("gpu-01")
-    yield night
-    night.close()
 
 
 # A launch of another task

@@ -29,11 +29,6 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     quick(monkeypatch)
 
 
-@pytest.fixture
-def cloud() -> FakeCloud:
-    return FakeCloud()
-
-
 def night_of(root: Path, cloud: FakeCloud, task: str = TASK) -> FakeNight:
     return FakeNight(root, cloud, *(ClusterSpec(name, "H100", gpus=2) for name in SHARES), task=task)
 
