@@ -11,9 +11,8 @@ from cockpit.control.verbs import verb
 from cockpit.core.intents import Intent
 from cockpit.decide.kept_changes import unablated_summary
 from cockpit.session import lock, worker_process
-from cockpit.session.client import SessionClient
+from cockpit.session.heartbeat import ENDING_WITHIN_S, is_ending
 from cockpit.session.paths import SessionFolder
-from cockpit.session.user import user_name
 
 LOOK_EVERY_S = 0.1
 
@@ -26,8 +25,18 @@ def stop(name: str | None, how: str | None, yes: bool, wait_s: float) -> str:
     folder = session(name)
     if lock.worker_status(folder).state == "stopped":
         return f"no worker runs session {folder.name}"
+    if is_ending(folder):
+        return _await_its_end(folder)
     how = how or ("drain" if yes else ask_how())
     return _stop(folder, how, wait_s) + _not_ablated(folder)
+
+
+def _await_its_end(folder: SessionFolder) -> str:
+    """Wait for a worker that ends already, by another command or its own session's end. Returns a sentence."""
+    if not _stopped_within(folder, ENDING_WITHIN_S):
+        raise CommandError(f"the worker of {folder.name} has not stopped yet: see {folder.worker_log}")
+    left = "; running attempts continue, and `cockpit` opens it again" if state_of(folder).in_flight else ""
+    return f"session {folder.name} was ending already, and has stopped{left}"
 
 
 def _not_ablated(folder: SessionFolder) -> str:
@@ -45,7 +54,9 @@ def _stop(folder: SessionFolder, how: str, wait_s: float) -> str:
             raise CommandError(f"the worker of {folder.name} has not stopped yet: see {folder.worker_log}")
         return f"session {folder.name} has stopped; running attempts continue, and `cockpit` opens it again"
     state = state_of(folder)
-    send_and_await(folder, verb("end").intent(state, {"how": how}, session_now(state)))
+    if send_and_await(folder, verb("end").intent(state, {"how": how}, session_now(state))) is None:
+        name = folder.name
+        return f"session {name} stopped before it took this: `cockpit start {name}` starts a worker that ends its runs"
     if _stopped_within(folder, wait_s):
         return f"session {folder.name} has stopped, its runs {'ended' if how == 'drain' else 'cancelled'}"
     return f"session {folder.name} is ending: `cockpit status {folder.name}` shows how far it is"
@@ -75,13 +86,8 @@ def down(name: str | None, how: str | None, yes: bool, wait_s: float) -> str:
 
 def _request_end(folder: SessionFolder, intent: Intent) -> None:
     """Send the intent, and start a worker if none runs. The intent is first, so that a new worker launches nothing."""
-    if lock.worker_status(folder).state != "stopped":
-        send_and_await(folder, intent)
-        return
-    client = SessionClient(folder, user_name())
-    client.send(intent)
-    client.close()
-    worker_process.start(folder)
+    if send_and_await(folder, intent) is None:
+        worker_process.start(folder)
 
 
 def _stopped_within(folder: SessionFolder, wait_s: float) -> bool:

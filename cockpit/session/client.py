@@ -13,6 +13,7 @@ from cockpit.core.errors import CockpitError
 from cockpit.core.events import IntentTaken
 from cockpit.core.intents import AnyIntent, Intent, decode_intent, encode_intent
 from cockpit.session import lock
+from cockpit.session.heartbeat import ENDING_WITHIN_S, is_ending
 from cockpit.session.inbox import Inbox
 from cockpit.session.ledger_errors import LedgerError
 from cockpit.session.paths import SessionFolder
@@ -51,14 +52,20 @@ class SessionClient:
         return self._inbox.put(self.author, encode_intent(intent))
 
     def ask(self, intent: Intent, within_s: float, cancelled: Callable[[], bool] = lambda: False) -> IntentTaken:
-        """Send an intent and await the worker's answer, which may be a refusal. Raises NoAnswer and LedgerError."""
+        """Send an intent and await the worker's answer, which may be a refusal. Raises NoAnswer and LedgerError.
+
+        A worker that has written that it ends gets ENDING_WITHIN_S.
+        """
         ledger = LedgerReader(self.folder)
         try:
             seq = ledger.last_seq()
             number = self.send(intent)
-            until = time.monotonic() + within_s
-            while time.monotonic() < until and not cancelled():
-                for event in ledger.since(seq):
+            began = time.monotonic()
+            is_over = False
+            while not is_over:
+                longest_s = max(within_s, ENDING_WITHIN_S) if is_ending(self.folder) else within_s
+                is_over = cancelled() or time.monotonic() - began >= longest_s
+                for event in ledger.since(seq):  # once more when it is over: the last thing it did may be the answer
                     seq += 1
                     if isinstance(event, IntentTaken) and event.intent == number:
                         return event
@@ -70,14 +77,20 @@ class SessionClient:
         raise NoAnswer(f"the worker of {self.folder.name} has not answered within {within_s:.0f} s{trouble}")
 
     def do(self, intent: Intent, within_s: float) -> IntentTaken | None:
-        """Send an intent and wait until it is carried out. Returns None if no worker runs: the next one takes it.
+        """Send an intent and wait until it is carried out.
 
-        Raises SteeringError with the worker's sentence if it was refused.
+        Returns None if no worker runs, or if it ends without taking the intent: the next one takes it. Raises
+        SteeringError with the worker's sentence if it was refused.
         """
-        if lock.worker_status(self.folder).state == "stopped":
+        if self._has_no_worker():
             self.send(intent)
             return None
-        taken = self.ask(intent, within_s)
+        try:
+            taken = self.ask(intent, within_s, cancelled=self._has_no_worker)
+        except NoAnswer:
+            if self._has_no_worker():
+                return None
+            raise
         if taken.refused:
             raise SteeringError(taken.refused)
         return taken
@@ -94,6 +107,9 @@ class SessionClient:
     def waits_after(self, number: int) -> bool:
         """Return True if intents after that number wait in the inbox."""
         return bool(self._inbox.after(number, 1))
+
+    def _has_no_worker(self) -> bool:
+        return lock.worker_status(self.folder).state == "stopped"
 
     def _last_taken(self) -> int:
         ledger = LedgerReader(self.folder)

@@ -17,6 +17,8 @@ from cockpit.session.user import user_name
 
 BEAT_EVERY_S = 2.0
 STALE_AFTER_S = 15.0
+ENDING_WITHIN_S = 60.0
+"""The longest wait for a worker that has written that it ends: it compacts its files first."""
 HEARTBEAT_BYTES = 4096
 HEARTBEAT_MODE = 0o640
 NOTE_CHARACTERS = 500
@@ -92,6 +94,12 @@ def read_heartbeat(folder: SessionFolder) -> Heartbeat | None:
         except (msgspec.MsgspecError, RecursionError):
             continue
     return None
+
+
+def is_ending(folder: SessionFolder) -> bool:
+    """Return True if the worker wrote that it ends. It holds the lock until it has released everything else."""
+    heartbeat = read_heartbeat(folder)
+    return heartbeat is not None and heartbeat.stopped
 
 
 def is_alive(beat: Heartbeat) -> bool:

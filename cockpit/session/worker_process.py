@@ -12,11 +12,11 @@ from pathlib import Path
 
 from cockpit.session import api_key
 from cockpit.session.clock import steady_s
-from cockpit.session.heartbeat import WorkerStatus, read_heartbeat
+from cockpit.session.heartbeat import ENDING_WITHIN_S, WorkerStatus, is_ending, read_heartbeat
 from cockpit.session.lock import WorkerError, is_locked, worker_status
 from cockpit.session.paths import SessionFolder
 
-START_WITHIN_S, ENDING_WITHIN_S = 30.0, 60.0
+START_WITHIN_S = 30.0
 UMASK = 0o027
 """The worker's umask: the session's group may read the files that it writes."""
 LOG_MODE = 0o640
@@ -31,22 +31,16 @@ def start(folder: SessionFolder) -> WorkerStatus:
     free if the first had stopped by then.
     """
     now = worker_status(folder)
-    if now.state != "stopped" and not _is_ending(folder):
+    if now.state != "stopped" and not is_ending(folder):
         return now
     # Mode 600: a file that a watcher can read is a file that a watcher can lock, which would block the start.
     with os.fdopen(os.open(folder.starting, os.O_CREAT | os.O_RDWR, 0o600), "r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         began = steady_s()
-        while is_locked(folder) and _is_ending(folder) and steady_s() - began < ENDING_WITHIN_S:
+        while is_locked(folder) and is_ending(folder) and steady_s() - began < ENDING_WITHIN_S:
             time.sleep(0.02)  # it takes nothing more, so another one has to
         now = worker_status(folder)
         return now if now.state != "stopped" else _start(folder)
-
-
-def _is_ending(folder: SessionFolder) -> bool:
-    """Return True if the worker wrote that it ends. It holds the lock until it has released everything else."""
-    heartbeat = read_heartbeat(folder)
-    return heartbeat is not None and heartbeat.stopped
 
 
 def _start(folder: SessionFolder) -> WorkerStatus:
@@ -86,7 +80,7 @@ def _start(folder: SessionFolder) -> WorkerStatus:
 def terminate(folder: SessionFolder, wait_s: float = 15.0) -> bool:
     """Ask the worker's process to stop, leaving the runs running. Returns whether it has stopped.
 
-    A worker that has told that it ends gets ENDING_WITHIN_S: it makes its files small before.
+    A worker that has written that it ends gets ENDING_WITHIN_S.
     """
     now = worker_status(folder)
     if now.state == "stopped":
@@ -99,7 +93,7 @@ def terminate(folder: SessionFolder, wait_s: float = 15.0) -> bool:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
     began = time.monotonic()
-    while time.monotonic() - began < (max(wait_s, ENDING_WITHIN_S) if _is_ending(folder) else wait_s):
+    while time.monotonic() - began < (max(wait_s, ENDING_WITHIN_S) if is_ending(folder) else wait_s):
         if not is_locked(folder):
             return True
         time.sleep(0.05)

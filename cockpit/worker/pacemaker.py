@@ -2,6 +2,7 @@
 
 import errno
 import os
+import threading
 import time
 
 from cockpit.fleet.node.disk import lacks
@@ -21,6 +22,8 @@ class Pacemaker:
         self.note = ""
         self.worker: Worker | None = None
         self._folder = folder
+        self._writing = threading.Lock()
+        """Held while a heartbeat is written, so that none overwrites the one that says that the worker ends."""
 
     def follow(self, worker: Worker) -> None:
         self.worker, self.note = worker, ""
@@ -28,16 +31,21 @@ class Pacemaker:
 
     def end(self) -> None:
         """Tell that the worker ends, before its last event does: a person who reads that may start another."""
-        self.worker, self.note = None, ""
-        heartbeat.write_heartbeat(self._folder, stopped=True)
+        with self._writing:
+            self.worker, self.note = None, ""
+            heartbeat.write_heartbeat(self._folder, stopped=True)
 
     def run(self) -> None:
         while True:
-            worker = self.worker
-            note = self.note or (worker.waits_for if worker else "")
-            if note or (worker and time.monotonic() - worker.ticked_at < heartbeat.STALE_AFTER_S):
-                heartbeat.write_heartbeat(self._folder, note or self._disk())
+            with self._writing:
+                self._beat()
             time.sleep(heartbeat.BEAT_EVERY_S)
+
+    def _beat(self) -> None:
+        worker = self.worker
+        note = self.note or (worker.waits_for if worker else "")
+        if note or (worker and time.monotonic() - worker.ticked_at < heartbeat.STALE_AFTER_S):
+            heartbeat.write_heartbeat(self._folder, note or self._disk())
 
     def _disk(self) -> str:
         """Tell of a full disk. Runs that cannot write their logs are silent, so nothing else would tell."""
