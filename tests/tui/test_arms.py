@@ -2,11 +2,12 @@
 
 import pytest
 
-from cockpit.core.model import ExperimentStatus
+from cockpit.core.model import Change, Edit, ExperimentStatus
 from cockpit.tui.theme import DARK
 from cockpit.tui.widgets.arms import Arms
 from cockpit.tui.widgets.talk import text_of
 from tests.tui import stories
+from tests.tui.story import Story
 
 
 def test_a_score_of_another_class_is_not_in_the_column_of_scores(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,3 +25,28 @@ def test_a_score_of_another_class_is_not_in_the_column_of_scores(monkeypatch: py
     assert row[column : column + 16].strip() == "" and "0.9511" in row and "on H200" in row[column + 16 :]
     (row,) = (row for row in rows if row[2:7] == usual.id)
     assert row[column : column + 8].strip() == f"{sum(usual.scores['H100']) / len(usual.scores['H100']):.4f}"
+
+
+def waiting_arms(story: Story, wave: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    table = Arms(wave)
+    monkeypatch.setattr(Arms, "palette", DARK)
+    table.tell(story.state, story.state.now)
+    return text_of(table.rows(120, 20))
+
+
+def test_a_column_of_memory_without_forecasts_says_what_it_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    story = stories.begun()
+    words = waiting_arms(story, story.propose("How deep?", {"DEPTH": [7, 9]}), monkeypatch)
+    assert "memory after 4 results" in words and "GB [" not in words
+    story = stories.night()
+    words = waiting_arms(story, story.propose("How deep?", {"DEPTH": [7, 9]}), monkeypatch)
+    assert "memory" in words and "memory after" not in words and "GB [" in words
+
+
+def test_the_memory_of_an_arm_that_edits_code_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    story = stories.begun()
+    wave = story.propose("Does the edit help?", {"DEPTH": [7]})
+    arm = story.state.experiments[story.state.waves[wave].arms[0]]
+    arm.change = Change(edits=(Edit("train.py", "a", "b"),))
+    words = waiting_arms(story, wave, monkeypatch)
+    assert "unknown" in words and "memory after" not in words

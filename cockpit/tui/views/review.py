@@ -24,6 +24,9 @@ GLYPHS: dict[ExperimentStatus, tuple[str, str]] = {
     ExperimentStatus.DROPPED: ("⊘", "faint"),
 }
 
+UNKNOWN = "unknown"
+"""The memory of an arm that edits code: constants do not show what an edit takes."""
+
 BASELINE_GLYPH = ("□", "info")
 
 
@@ -53,6 +56,7 @@ class ArmView(msgspec.Struct, frozen=True):
     likely: bool
     """True if it deserves a warning."""
     memory: str
+    """The forecast of its peak memory, `unknown` if it edits code; empty without enough runs."""
     warning: str
     """A duplicate, a crash it repeats, memory it likely exceeds, or its verdict."""
 
@@ -92,9 +96,15 @@ def arm_view(
         delta_words=difference_words(state.session.metric, delta.mean) if delta else "",
         crash=percent(forecast.crash) if forecast else "",
         likely=forecast is not None and forecast.crash.mean >= LIKELY,
-        memory=gigabytes(forecast.peak_vram_mb) if forecast and forecast.peak_vram_mb else "",
+        memory=_memory_words(forecast, edits) if forecast else "",
         warning=plain(_beside(state, arm, delta, warning(state, arm, memory))),
     )
+
+
+def _memory_words(forecast: ArmForecast, edits: int) -> str:
+    if forecast.peak_vram_mb is not None:
+        return gigabytes(forecast.peak_vram_mb)
+    return UNKNOWN if edits else ""
 
 
 def _beside(state: State, arm: Experiment, delta: Difference | None, said: str) -> str:

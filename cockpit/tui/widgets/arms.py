@@ -8,6 +8,7 @@ from cockpit.core.state import State
 from cockpit.read.forecasts import ArmForecast, forecasts_of
 from cockpit.read.scores import comparison_class
 from cockpit.read.warnings import MemoryLimits
+from cockpit.science.forecast import VRAM_RUNS_LEAST
 from cockpit.tui.figures import count
 from cockpit.tui.plain import cut, plain, width_of
 from cockpit.tui.rows import Row, title_row
@@ -22,6 +23,8 @@ LEVEL_MOST = 16
 """The most cells of a constant's column."""
 CRASH = 16
 """Cells of `100% [100, 100]` and the blank after it. A score and its difference take as many."""
+MEMORY_LATER = f"memory after {VRAM_RUNS_LEAST} results"
+"""The title of the column of memory while too few experiments have a known peak."""
 TAIL = 50
 """Cells of the lines, runs, score and difference, and of the interval behind them. A constant matters more than a
 status that is cut."""
@@ -84,7 +87,8 @@ class Arms(Listing):
             note = "  ".join([*short_names([self.chosen_constant]), note])
         head.put("lines", "dim", 8).put("runs", "dim", 5)
         if self.forecasts:
-            head.put("crash", "dim", CRASH).put("memory", "dim")
+            lacks_runs = any(view.crash and not view.memory for view in views)
+            head.put("crash", "dim", CRASH).put(MEMORY_LATER if lacks_runs else "memory", "dim")
         else:
             head.put(cut(plain(state.session.metric.name), 9), "dim", 10).put("Δ base", "dim", 8)
         rows = [title_row(width, self.palette, "arms", note, self.has_focus), head.strip()]
