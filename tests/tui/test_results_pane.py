@@ -1,5 +1,7 @@
 """The results say how a difference may depart from two scores, and word the selected row in full."""
 
+import re
+
 import pytest
 
 from cockpit.read import result_rows
@@ -49,3 +51,16 @@ async def test_all_rows_are_made_though_nothing_happens_in_the_session(
     async with shown(app, 200, 50) as pilot:
         await press(pilot, "6")
         assert len(app.main.results.keys) == 69 and "69 experiments" in words_on(app)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("width", "height", "is_short"), [(80, 24, True), (200, 50, False)])
+async def test_all_rows_of_a_list_name_constants_in_the_same_way(
+    screen_on: Opener, width: int, height: int, is_short: bool
+) -> None:
+    app = screen_on("night")
+    async with shown(app, width, height) as pilot:
+        await press(pilot, "6", "z")
+        changes = [row[28:] for row in words_on(app).split("\n") if re.match(r".. ?e\d{4} ", row) and "→" in row]
+        assert len(changes) > 10
+        assert [bool(re.search(r"[A-Z]_[A-Z]", row)) for row in changes] == [not is_short] * len(changes)

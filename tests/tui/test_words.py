@@ -115,7 +115,8 @@ async def test_a_lucky_single_run_does_not_stand_out_among_the_results(screen_on
         assert state is not None
         for name in app.main.results.window(10):
             tested = state.experiments[name].test_level or state.experiments[name].status is ExperimentStatus.KEPT
-            strip = app.main.results._row(state, app.main.results.all.by_name[name], 120, 6, True)
+            view, results = app.main.results.all.by_name[name], app.main.results
+            strip = results._row(state, view, results._columns(state, 120, [view]), 120)
             cell = next((one for one in strip if "±" in one.text), None)
             if cell is not None and not tested:
                 assert cell.style is not None and cell.style.color == DARK["dim"].color, name

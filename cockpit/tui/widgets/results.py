@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 
+import msgspec
 from textual import events
 from textual.strip import Strip
 
@@ -27,6 +28,9 @@ ORIGIN_FROM = 120
 """Columns from which a row says in words how its score came to be; in fewer a mark does."""
 ORIGIN = 15
 CLASS_MOST = 10
+LEAD = 2
+"""Cells of the glyph and the mark."""
+SCORE = 10
 DETAIL_FROM = 9
 """Rows of the pane from which the selected row is worded in full below the list."""
 DETAIL_ROWS = 2
@@ -37,6 +41,15 @@ EMPTY = (
     "Each experiment has a row here: its score, how it compares with the incumbent, its runs and its cost.",
     "The baseline is the first.",
 )
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column of the results. The results can be sorted by those that are named in SORTS."""
+
+    name: str
+    cells: int
+    title: str | None = None
+    """None if its name is its title."""
 
 
 class Results(Listing):
@@ -56,6 +69,10 @@ class Results(Listing):
         self._terms: Query = ()
         self._listed: list[str] = []
         self._listed_for: tuple[object, ...] = ()
+        self._short = False
+        """True if the changes have short names of constants."""
+        self._widest = 0
+        self._widest_for: tuple[object, ...] = ()
         self._estimates: dict[str, Estimate | None] = {}
         self._estimates_for: tuple[object, ...] = ()
 
@@ -106,11 +123,10 @@ class Results(Listing):
             return rows + hint_rows(width, self.palette, *(hint if self.asked else EMPTY))
         detail = self._detail(state, width) if height >= DETAIL_FROM else []
         shown = [self.all.by_name[name] for name in self.window(height - 2 - len(detail))]
-        widest = max((width_of(plain(row.hardware)) for row in shown), default=0)
-        hardware = max(6, min(CLASS_MOST, widest) + 1)
-        priced = any(one.usd_per_hour for one in state.clusters.values())
-        rows.append(self._head(state, width, hardware, priced))
-        rows += [self._row(state, row, width, hardware, priced) for row in shown]
+        columns = self._columns(state, width, shown)
+        rows.append(self._head(columns, width))
+        self._short = self._widest_change() > width - LEAD - sum(column.cells for column in columns)
+        rows += [self._row(state, row, columns, width) for row in shown]
         return rows + [Row(width, self.palette).strip()] * (height - len(rows) - len(detail)) + detail
 
     def _detail(self, state: State, width: int) -> list[Strip]:
@@ -134,51 +150,83 @@ class Results(Listing):
             parts.append(f"Δ {ADJUSTED}, dim where untested")
         return "  ".join(parts)
 
-    def _head(self, state: State, width: int, hardware: int, priced: bool) -> Strip:
-        row = Row(width, self.palette).skip(2)
-        columns = [("", "", 7)]
-        columns += [("", "status", 11)] if width >= WIDE_FROM else []
-        columns += [("", "class", hardware), ("score", "score", 10)]
-        columns += [("", "scored", ORIGIN)] if says_origin(state, width) else []
-        columns += [("", f"Δ {plain(state.incumbent)}" if state.incumbent else "", INTERVAL)]
-        columns += [("runs", "runs", 5)] + ([("cost", "cost", 8)] if priced else []) + [("change", "change", 0)]
-        for sort, title, cells in columns:
-            row.put(title, "focus" if sort and sort == self.sort else "dim", cells)
+    def _widest_change(self) -> int:
+        """Return the cells of the longest change in the list: either all rows have short names of constants or none."""
+        if self._widest_for != self._listed_for:
+            changes = (self.all.by_name[name].change for name in self._listed)
+            self._widest = width_of(plain(max(changes, key=len, default="")))
+            self._widest_for = self._listed_for
+        return self._widest
+
+    def _columns(self, state: State, width: int, shown: list[ResultRow]) -> list[Column]:
+        """Return the columns that fit and tell something. The last one takes the rest of the row."""
+        classes = max((width_of(plain(row.hardware)) for row in shown), default=0)
+        columns = [Column("experiment", 7, "")]
+        if width >= WIDE_FROM:
+            columns.append(Column("status", 11))
+        columns += [Column("class", max(6, min(CLASS_MOST, classes) + 1)), Column("score", SCORE)]
+        if says_origin(state, width):
+            columns.append(Column("scored", ORIGIN))
+        columns += [Column("difference", INTERVAL, f"Δ {plain(state.incumbent)}" if state.incumbent else "")]
+        columns.append(Column("runs", 5))
+        if any(one.usd_per_hour for one in state.clusters.values()):
+            columns.append(Column("cost", 8))
+        return [*columns, Column("change", 0)]
+
+    def _head(self, columns: list[Column], width: int) -> Strip:
+        row = Row(width, self.palette).skip(LEAD)
+        for column in columns:
+            title = column.name if column.title is None else column.title
+            row.put(title, "focus" if column.name == self.sort else "dim", column.cells)
         return row.strip()
 
-    def _row(self, state: State, view: ResultRow, width: int, hardware: int, priced: bool) -> Strip:
+    def _row(self, state: State, view: ResultRow, columns: list[Column], width: int) -> Strip:
         ground = self.palette.selection if view.experiment == self.selected else None
-        known = state.experiments[view.experiment]
-        glyph, ink = glyph_of(state, known)
-        row = Row(width, self.palette, ground).put(glyph, ink)
+        row = Row(width, self.palette, ground).put(*glyph_of(state, state.experiments[view.experiment]))
         row.put(MARKED if view.experiment in self.marked else " ", "warn")
-        row.put(plain(view.experiment), "key", 7)
-        if width >= WIDE_FROM:
-            row.put(status_word(state, known), ink, 11)
-        row.put(plain(view.hardware), "dim", hardware)
-        self._score(row, state, known, view.score)
-        if says_origin(state, width):
-            row.put(origin_of(state, known).partition(",")[0] if view.score is not None else "", "dim", ORIGIN)
-        estimate = self._against(state, view.experiment)
-        if estimate is not None:
-            # The best of many single runs is lucky: only a test makes a difference stand out.
-            tested = known.test_level > 0 or view.status is ExperimentStatus.KEPT
-            words = interval_words(state.session.metric, estimate)
-            row.put(words, interval_ink(estimate) if tested else "dim", INTERVAL)
-        else:
-            row.put("incumbent" if view.experiment == state.incumbent else "", "good", INTERVAL)
-        row.put(f"×{view.runs}" if view.runs else "", "dim", 5)
-        if priced:
-            row.put(money(view.usd) if view.usd else "", "dim", 8)
-        full = plain(view.change)
-        return row.put(full if width_of(full) <= row.left else shorter(state, view), "text").strip()
+        for column in columns:
+            self._cell(row, state, view, column)
+        return row.strip()
+
+    def _cell(self, row: Row, state: State, view: ResultRow, column: Column) -> None:
+        known = state.experiments[view.experiment]
+        match column.name:
+            case "experiment":
+                row.put(plain(view.experiment), "key", column.cells)
+            case "status":
+                row.put(status_word(state, known), glyph_of(state, known)[1], column.cells)
+            case "class":
+                row.put(plain(view.hardware), "dim", column.cells)
+            case "score":
+                self._score(row, state, known, view.score)
+            case "scored":
+                origin = origin_of(state, known).partition(",")[0] if view.score is not None else ""
+                row.put(origin, "dim", column.cells)
+            case "difference":
+                self._difference(row, state, known)
+            case "runs":
+                row.put(f"×{view.runs}" if view.runs else "", "dim", column.cells)
+            case "cost":
+                row.put(money(view.usd) if view.usd else "", "dim", column.cells)
+            case "change":
+                row.put(shorter(state, view) if self._short else plain(view.change))
+
+    def _difference(self, row: Row, state: State, known: Experiment) -> None:
+        estimate = self._against(state, known.id)
+        if estimate is None:
+            row.put("incumbent" if known.id == state.incumbent else "", "good", INTERVAL)
+            return
+        # The best of many single runs is lucky: only a test makes a difference stand out.
+        tested = known.test_level > 0 or known.status is ExperimentStatus.KEPT
+        words = interval_words(state.session.metric, estimate)
+        row.put(words, interval_ink(estimate) if tested else "dim", INTERVAL)
 
     def _score(self, row: Row, state: State, known: Experiment, score: float | None) -> None:
         """Put a score with the mark of its origin."""
         words = score_words(state.session.metric, score) if score is not None else ""
         mark = origin_mark(state, known) if words else ""
         row.put(words, "text").put(f" {mark}" if mark else "", MARK_INK.get(mark, "dim"))
-        row.skip(max(0, 10 - width_of(words) - (2 if mark else 0)))
+        row.skip(max(0, SCORE - width_of(words) - (2 if mark else 0)))
 
     def _against(self, state: State, name: str) -> Estimate | None:
         wanted = (self.all.version, state.incumbent)
