@@ -19,7 +19,7 @@ def test_stop_waits_for_a_worker_that_ends_and_says_that_it_has(
     monkeypatch.setenv("COCKPIT_SESSIONS", str(folder.root.parent))
     held = WorkerLock.take(folder)
     write_heartbeat(folder, stopped=True)
-    monkeypatch.setattr(ending.time, "sleep", lambda seconds: held.release())
+    monkeypatch.setattr("cockpit.cli.ending.time.sleep", lambda seconds: held.release())
     assert ending.stop("night", how, yes=True, wait_s=0.0) == "session night was ending already, and has stopped"
     inbox = Inbox(folder.inbox)
     assert inbox.after(0) == []  # the next worker is not asked to end

@@ -14,7 +14,8 @@ from cockpit.session.inbox import Inbox
 from cockpit.session.ledger import Ledger
 from cockpit.session.lock import WorkerLock
 from cockpit.session.paths import SessionFolder
-from tests.core.histories import CREATED, SESSION
+from tests.core.histories import SESSION
+from tests.core.invariants import CREATED
 
 NOT_AT_ALL_S = 0.0
 

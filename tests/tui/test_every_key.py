@@ -7,9 +7,9 @@ import pytest
 
 from cockpit.tui.actions.effects import Note, Problem
 from cockpit.tui.actions.registry import Action, Here, effects_of
+from cockpit.tui.actions.subjects import PANES
 from cockpit.tui.app import CockpitApp
 from cockpit.tui.screens.base import CockpitScreen
-from cockpit.tui.screens.layout import PANES
 from cockpit.tui.widgets.bars import Footer
 from tests.tui.conftest import Opener, press, shown
 from tests.tui.test_keys import start_again

@@ -2,6 +2,7 @@
 
 from textual.geometry import Region
 
+from cockpit.tui.actions.subjects import PANES
 from cockpit.tui.widgets import cards, grid
 
 HEADER_ROWS = 2
@@ -13,7 +14,6 @@ LOG_ROWS = 10
 """The fewest rows of the log that are left below the clusters."""
 SMALLEST = (60, 20)
 
-PANES = ("clusters", "waves", "log", "chart", "talk", "results", "stack")
 LOWER = ("log", "results", "stack")
 """The panes that share the place below the clusters."""
 

@@ -4,10 +4,7 @@ from collections.abc import Iterator
 
 from textual import events
 from textual.app import ComposeResult
-from textual.geometry import NULL_OFFSET, Region, Size
-from textual.layout import ArrangeResult, Layout, WidgetPlacement
-from textual.strip import Strip
-from textual.widget import Widget
+from textual.geometry import Region, Size
 from textual.widgets import Input
 
 from cockpit.agent.claude import turn_status
@@ -17,16 +14,17 @@ from cockpit.read.attempts import current_attempt, is_evaluating
 from cockpit.read.listeners import address_words
 from cockpit.read.result_query import parse_query
 from cockpit.tui.actions.registry import Here
+from cockpit.tui.actions.subjects import PANES
 from cockpit.tui.log_index import last_lines
-from cockpit.tui.plain import plain, width_of, wrap
-from cockpit.tui.rows import Row, whole_parts
+from cockpit.tui.plain import plain
 from cockpit.tui.screens import layout
 from cockpit.tui.screens.base import CockpitScreen, ScreenContext
 from cockpit.tui.views.clusters import EVALUATING
-from cockpit.tui.views.queue import FILLER
+from cockpit.tui.views.entries import next_match
 from cockpit.tui.views.summary import header_needs
 from cockpit.tui.widgets.bars import Footer, Header
 from cockpit.tui.widgets.chart import Chart
+from cockpit.tui.widgets.frame import Divider, PaneArea, Tabs, TooSmall
 from cockpit.tui.widgets.grid import Grid
 from cockpit.tui.widgets.line import LineInput, NameSuggester
 from cockpit.tui.widgets.listing import Listing
@@ -37,109 +35,8 @@ from cockpit.tui.widgets.stack import KeptStack
 from cockpit.tui.widgets.talk import Talk
 from cockpit.tui.widgets.waves import Waves
 
-
-class _PaneLayout(Layout):
-    """Places each widget as `cockpit.tui.screens.layout.arrange` has it."""
-
-    name = "panes"
-
-    def arrange(self, parent: Widget, children: list[Widget], size: Size, greedy: bool = True) -> ArrangeResult:
-        screen = parent.screen
-        assert isinstance(screen, MainScreen)
-        regions = screen.regions(size)
-        return [
-            WidgetPlacement(regions[child.id or ""], NULL_OFFSET, child.styles.margin, child, int(child.id == "footer"))
-            for child in children
-            if (child.id or "") in regions
-        ]
-
-
-class _Table(Widget):
-    """The ground of the panes."""
-
-    @property
-    def layout(self) -> Layout:
-        return _LAYOUT
-
-
-_LAYOUT = _PaneLayout()
-
-
 VISITED = ("results", "stack")
 """The panes that take the log's place while they have the focus."""
-
-
-def words_about(state: State, key: str) -> str:
-    """Return the text that a search looks through, of a cluster, a wave or an experiment."""
-    if key in state.clusters:
-        cluster = state.clusters[key]
-        return f"{key} {cluster.hardware} {cluster.state} {cluster.running} {cluster.message}"
-    if key in state.waves:
-        wave = state.waves[key]
-        return f"{key} {wave.proposer} {wave.status} {wave.question} {' '.join(wave.factors)}"
-    if key == FILLER:
-        return key
-    known = state.experiments[key]
-    return f"{key} {known.status} {' '.join(known.overrides)} {known.why}"
-
-
-class Divider(Pane):
-    NAME = "divider"
-
-    def rows(self, width: int, height: int) -> list[Strip]:
-        return [Row(width, self.palette).put("│", "track").strip() for _ in range(height)]
-
-
-ROOMY_TABS_FROM = 100
-"""Columns from which a rule is between two names of panes. In fewer the note of the pane needs them."""
-
-
-class Tabs(Pane):
-    """The names of the panes, where one is shown at a time."""
-
-    NAME = "tabs"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._ends: list[int] = []
-        """The column behind each name."""
-
-    def rows(self, width: int, height: int) -> list[Strip]:
-        screen = self.screen
-        assert isinstance(screen, MainScreen)
-        row = Row(width, self.palette)
-        self._ends = []
-        for index, name in enumerate(layout.PANES, start=1):
-            here = name == screen.pane
-            if here or width >= ROOMY_TABS_FROM:
-                row.put("━ " if here else "─ ", "accent" if here else "track")
-            row.put(f"{index} ", "dim").put(name, "focus" if here else "title").skip()
-            self._ends.append(row.at)
-        note = whole_parts(screen.query_one(f"#{screen.pane}", Pane).title_note, max(0, row.left - 3))
-        row.put("─" * (row.left - (width_of(note) + 1 if note else 0)), "track")
-        if note:
-            row.skip().put(note, "dim")
-        return [row.strip()]
-
-    def on_click(self, event: events.Click) -> None:
-        screen = self.screen
-        assert isinstance(screen, MainScreen)
-        for name, end in zip(layout.PANES, self._ends, strict=True):
-            if event.x < end:
-                screen.go_to(name)
-                return
-
-
-class TooSmall(Pane):
-    NAME = "too_small"
-
-    def rows(self, width: int, height: int) -> list[Strip]:
-        columns, rows = layout.SMALLEST
-        text = f"Too small at {self.app.size.width}×{self.app.size.height}: make it {columns}×{rows}, or q to leave."
-        said = wrap(text, width)
-        blank = Row(width, self.palette).strip()
-        above = [blank] * max(0, (height - len(said)) // 2)
-        return [*above, *(Row(width, self.palette).put(line).strip() for line in said)]
 
 
 class MainScreen(CockpitScreen):
@@ -154,6 +51,7 @@ class MainScreen(CockpitScreen):
         self.zoomed = False
         self.header = Header(session.feed.folder.name)
         self.footer = Footer()
+        self.tabs = Tabs()
         self.grid = Grid(self._tail_of, watch)
         self.waves = Waves()
         self.log_pane = Log()
@@ -170,9 +68,9 @@ class MainScreen(CockpitScreen):
         """The number of clusters that the layout has room for."""
 
     def compose(self) -> ComposeResult:
-        with _Table():
+        with PaneArea(regions=self.regions):
             yield self.header
-            yield Tabs()
+            yield self.tabs
             yield Divider()
             yield self.grid
             yield self.waves
@@ -184,7 +82,7 @@ class MainScreen(CockpitScreen):
             if not self.watch_only:
                 yield self.say
             yield self.footer
-            yield TooSmall()
+            yield TooSmall(*layout.SMALLEST)
 
     def regions(self, size: Size) -> dict[str, Region]:
         if layout.too_small(size.width, size.height):
@@ -217,7 +115,7 @@ class MainScreen(CockpitScreen):
     def _relay(self) -> None:
         """Lay the panes out again."""
         alone = self.zoomed or layout.is_narrow(*self.app.size)
-        for name in layout.PANES:
+        for name in PANES:
             pane = self.query_one(f"#{name}", Pane)
             beside = layout.beside(name)
             if pane.bare != alone or pane.beside != beside:
@@ -263,8 +161,7 @@ class MainScreen(CockpitScreen):
         self.update_footer()
 
     def _retab(self) -> None:
-        for tabs in self.query(Tabs):
-            tabs.paint()
+        self.tabs.tell(self.pane, self.query_one(f"#{self.pane}", Pane).title_note)
 
     def _choose_log(self, state: State) -> None:
         """Show the log of the selected cluster, or of the experiment chosen in the chart."""
@@ -324,7 +221,7 @@ class MainScreen(CockpitScreen):
             place=self.pane,
             watch=session.watch,
             replay=session.replay_position(),
-            wave=self.waves.selected if self.pane in ("waves",) else "",
+            wave=self.waves.selected if self.pane == "waves" else "",
             experiment=experiment if self.pane not in ("waves", "talk") else "",
             attempt=attempt,
             cluster=self.grid.selected if self.pane in ("clusters", "log") else "",
@@ -368,18 +265,12 @@ class MainScreen(CockpitScreen):
         """Select the next entry of this pane whose name or words contain `text`. Returns True if there is one."""
         state = self.session.state
         pane = self.query_one(f"#{self.pane}", Pane)
-        if state is None or not isinstance(pane, Listing) or not pane.keys:
+        if state is None or not isinstance(pane, Listing):
             return False
-        want = text.casefold()
-        at = pane.keys.index(pane.selected) if pane.selected in pane.keys else 0
-        count = len(pane.keys)
-        steps = range(1, count + 1) if forward else range(count - 1, -1, -1)
-        for step in steps:
-            key = pane.keys[(at + step) % count]
-            if want in words_about(state, key).casefold():
-                pane.select_index(pane.keys.index(key))
-                return True
-        return False
+        found = next_match(state, pane.keys, pane.selected, text, forward)
+        if found:
+            pane.select_index(pane.keys.index(found))
+        return bool(found)
 
     # Panes
 
@@ -408,7 +299,7 @@ class MainScreen(CockpitScreen):
             listed.followed = lower == listed.NAME
 
     def step(self, steps: int) -> None:
-        self.go_to(layout.PANES[(layout.PANES.index(self.pane) + steps) % len(layout.PANES)])
+        self.go_to(PANES[(PANES.index(self.pane) + steps) % len(PANES)])
 
     def zoom(self) -> None:
         self.zoomed = not self.zoomed
@@ -418,7 +309,7 @@ class MainScreen(CockpitScreen):
         # Not the event's widget: of two that had the focus in turn, either event may come last.
         name = (self.focused.id if self.focused is not None else None) or ""
         name = "talk" if name == "say" else name
-        if name in layout.PANES and name != self.pane:
+        if name in PANES and name != self.pane:
             self._visit(name)
             self._retab()
         self.update_footer()
