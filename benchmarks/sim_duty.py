@@ -127,7 +127,7 @@ def published(place: Path, clusters: int, hours: float) -> tuple[float, float]:
     repo = copy_of(HERE.parent, place / "published")
     from cockpit.create.fleet_spec import sim_fleet
 
-    fleet, clock = open_sim(sim_fleet(clusters, 1337, 0), ":memory:", SIM_EPOCH, LAB)
+    fleet, clock = open_sim(sim_fleet(clusters, 1337, 0), place / "published.db", SIM_EPOCH, LAB)
     names = [spec.name for spec in sim_fleet(clusters, 1337, 0).clusters]
     up_at: dict[str, float] = {}
     started: dict[str, float] = {}

@@ -13,7 +13,7 @@ from typing import Self
 from cockpit.session.chain import GENESIS, chained, link
 from cockpit.session.event_bodies import joined, split
 from cockpit.session.ledger_errors import LedgerDamaged, LedgerError
-from cockpit.session.sqlite_file import BUSY_TIMEOUT_S, connect, transaction, translated_errors
+from cockpit.session.sqlite_file import BUSY_TIMEOUT_S, close, connect, transaction, translated_errors
 
 SCHEMA = 2
 LEDGER_MODE = 0o600
@@ -51,7 +51,7 @@ class EventTable:
             db.execute(_EVENTS)
             db.execute(_PACKS)
             db.execute(f"PRAGMA user_version={SCHEMA}")
-            db.close()
+            close(db, path)
 
     @classmethod
     def open(cls, path: Path, upgrade: bool = True) -> Self:
@@ -171,7 +171,7 @@ class EventTable:
                 self._db.execute("ROLLBACK")
 
     def close(self) -> None:
-        self._db.close()
+        close(self._db, self.path)
 
     def _packs(self, seq: int) -> Iterator[tuple[int, bytes, list[bytes]]]:
         """Yield (number of the last event, chain before the first, bodies) of each pack that ends after a number."""

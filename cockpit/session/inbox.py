@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cockpit.core.intents import INTENT_BYTES_AT_MOST
 from cockpit.session.ledger_errors import LedgerDamaged, LedgerError
-from cockpit.session.sqlite_file import connect, transaction, translated_errors
+from cockpit.session.sqlite_file import close, connect, transaction, translated_errors
 
 INBOX_MODE = 0o600
 SENDER_BUSY_TIMEOUT_S = 10.0
@@ -133,7 +133,7 @@ class Inbox:
 
     def close(self) -> None:
         if self._db is not None:
-            self._db.close()
+            close(self._db, self.path)
             self._db = None
 
     def _connected(self) -> sqlite3.Connection:
@@ -219,7 +219,7 @@ def _made_aside(path: Path, last_number: int) -> Iterator[Path]:
         _prepare(db, time.monotonic())
         if last_number:
             _set_last_number(db, last_number)
-        db.close()
+        close(db, made)
         yield made
 
 

@@ -1,5 +1,6 @@
 """Open the session's SQLite files, and turn each SQLite error into one sentence."""
 
+import ctypes
 import errno
 import os
 import resource
@@ -11,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from cockpit.session.ledger_errors import LedgerBusy, LedgerDamaged, LedgerError, LedgerFull
+from cockpit.session.mapped_index import forget_mappings, has_room
 
 BUSY_TIMEOUT_S = 1.0
 """SQLite waits this long for another program's lock before it gives up."""
@@ -19,10 +21,38 @@ PATH_BYTES_AT_MOST = 500
 """SQLite's own limit is 512, a suffix and an end included."""
 
 
+_left_open: list[tuple[sqlite3.Connection, Path]] = []
+"""Connections that could not be closed for want of room."""
+
+
 def connect(path: Path, mode: str, busy_timeout_s: float) -> sqlite3.Connection:
-    """Open a file in autocommit mode; `mode` is SQLite's `ro`, `rw` or `rwc`."""
+    """Open a file in autocommit mode; `mode` is SQLite's `ro`, `rw` or `rwc`.
+
+    Raises LedgerFull while a connection that `close` left open cannot be closed.
+    """
+    while _left_open:
+        db, left = _left_open[-1]
+        if not has_room(left):
+            raise LedgerFull(left, _why_not_written(left))
+        del _left_open[-1]
+        ctypes.pythonapi.Py_DecRef(ctypes.py_object(db))
+        db.close()
+    forget_mappings()
     uri = path.absolute().as_uri() + f"?mode={mode}"
     return sqlite3.connect(uri, uri=True, check_same_thread=False, timeout=busy_timeout_s, isolation_level=None)
+
+
+def close(db: sqlite3.Connection, path: Path) -> None:
+    """Close a connection to a file. Leave it open until the next one is opened where the file's index has no room.
+
+    A connection that closes writes into the index. Such a one is not closed at the end of the process either.
+    """
+    if has_room(path):
+        db.close()
+    else:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(db))
+        _left_open.append((db, path))
+    forget_mappings()
 
 
 @contextmanager
@@ -39,13 +69,14 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 class translated_errors:
-    """Turn what SQLite raises about a file into a LedgerError."""
+    """Turn what SQLite raises about a file into a LedgerError. Raises LedgerFull first where its index has no room."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def __enter__(self) -> None:
-        pass
+        if not has_room(self.path):
+            raise LedgerFull(self.path, _why_not_written(self.path))
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, msgspec.MsgspecError):

@@ -3,11 +3,17 @@
 Only the standard library is imported: it runs on nodes that have no cockpit.
 """
 
+from __future__ import annotations
+
 import os
 import time
 from collections import deque
+from typing import TYPE_CHECKING
 
-from cockpit.fleet.node.disk import lacks
+from cockpit.fleet.node.disk import lacks, may_pass
+
+if TYPE_CHECKING:
+    from cockpit.fleet.node.disk import RetryForRoom
 
 FULL_BELOW_BYTES = 1 << 16
 HEAD_BYTES = 32 << 20
@@ -15,6 +21,8 @@ HEAD_BYTES = 32 << 20
 SAMPLE_BYTES_PER_S = 1 << 16
 TAIL_BYTES = 1 << 20
 """Output at the end that is always kept, since it holds the summary."""
+WAITING_BYTES = 4 << 20
+"""Output that waits in memory for room on the disk."""
 FULL = "the disk that holds its log was full while it ran"
 CHANGED = "its log was removed, replaced or cut by another program while it ran"
 
@@ -39,6 +47,8 @@ class Log:
         self._dropped = 0
         self._sampled_at = 0.0
         self._newest = b"\n"
+        self._waiting = b""
+        """Output that the disk has not taken yet."""
 
     def write(self, data: bytes) -> None:
         if not self._path:
@@ -75,11 +85,19 @@ class Log:
     def has_room(self) -> bool:
         return not lacks(os.fstatvfs(self.descriptor), FULL_BELOW_BYTES)
 
-    def close(self) -> None:
-        """Close the log. Its last line gets a line end, so that later output starts on its own line."""
+    def close(self, retry: RetryForRoom | None = None) -> None:
+        """Close the log. Its last line gets a line end, so that later output starts on its own line.
+
+        `retry` waits for room for the output that the disk has not taken.
+        """
         self.flush()
         if self._newest != b"\n":
             self._put(b"\n")
+        if self._waiting:
+            try:
+                retry.call(self._write_waiting) if retry else self._write_waiting()
+            except OSError:
+                self.problem = FULL
         if self._path and not self.problem and not self._is_as_written():
             self.problem = CHANGED
         os.close(self.descriptor)
@@ -93,13 +111,19 @@ class Log:
             self._dropped += len(oldest)
 
     def _put(self, data: bytes) -> None:
+        """Write output. A full disk gets it later; more than WAITING_BYTES of it is lost."""
         self._newest = data[-1:] or self._newest
+        self._waiting += data
         try:
-            while data:
-                written = os.write(self.descriptor, data)
-                self._bytes, data = self._bytes + written, data[written:]
-        except OSError:
-            self.problem = FULL
+            self._write_waiting()
+        except OSError as error:
+            if not may_pass(error) or len(self._waiting) > WAITING_BYTES:
+                self.problem, self._waiting = FULL, b""
+
+    def _write_waiting(self) -> None:
+        while self._waiting:
+            written = os.write(self.descriptor, self._waiting)
+            self._bytes, self._waiting = self._bytes + written, self._waiting[written:]
 
     def _is_as_written(self) -> bool:
         """Return True if the path still leads to this file, and the file holds all that was written."""

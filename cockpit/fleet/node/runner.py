@@ -100,7 +100,7 @@ def run_job(folder: str, on_start: "Callable[[dict[str, object]], None]", retry_
     ended = run(job, retry, log, device)
     device.end()
     ended["seconds"] = wall_s = time.monotonic() - began
-    log.close()
+    log.close(retry)
     ended |= incomplete_output(log, ended)
     used = usage(float(str(ended.pop("sampled_s", 0.0))))
     after = evidence(job["source"], [job["script"], *job.get("hashed", ()), *before])
@@ -240,7 +240,7 @@ def run_score_command(job: "dict[str, object]", folder: str, retry: RetryForRoom
     stale = link_outputs(str(job["writable"]), os.path.join(folder, "scored"))
     log = retry.call(lambda: Log(os.path.join(folder, "scored.log")))
     ended = run(command, retry, log)
-    log.close()
+    log.close(retry)
     ended |= incomplete_output(log, ended)
     with open(os.path.join(folder, "scored.log"), "rb") as file:
         file.seek(max(0, os.path.getsize(file.name) - SCORE_BYTES))

@@ -54,7 +54,7 @@ def open_sim(
     latencies: Latencies | None = None,
     hazards: Hazards | None = None,
 ) -> tuple["SimFleet", Clock]:
-    """Open the fleet whose world is kept at `path` (':memory:' for none), and the clock it runs on.
+    """Open the fleet whose world is kept at `path`, and the clock it runs on.
 
     A new world begins at `start`, seconds since the epoch. A world that exists continues: at its own speed, also
     through the time it was closed, or from where it stood if its time jumps. Raises FleetError if the file cannot be

@@ -1,7 +1,6 @@
 """The records of the simulated world, one for each cluster and job, in a file that outlives the worker."""
 
 import math
-import sqlite3
 from enum import StrEnum
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from cockpit.core.model import Value
 from cockpit.fleet.base import FleetError
 from cockpit.fleet.sim.run import SimRun
 from cockpit.session.ledger_errors import LedgerDamaged
-from cockpit.session.sqlite_file import transaction, translated_errors
+from cockpit.session.sqlite_file import BUSY_TIMEOUT_S, close, connect, transaction, translated_errors
 
 
 class ClusterIs(StrEnum):
@@ -112,7 +111,7 @@ class WorldFile:
         self._baseline_saved = self.baseline is not None
 
     def _open(self, path: Path | str) -> None:
-        self._db = sqlite3.connect(str(path), check_same_thread=False, isolation_level=None)
+        self._db = connect(Path(path), "rwc", BUSY_TIMEOUT_S)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=OFF")
         self._db.execute("CREATE TABLE IF NOT EXISTS records (name TEXT PRIMARY KEY, is_job INTEGER, body BLOB)")
@@ -144,4 +143,4 @@ class WorldFile:
             self._db.execute("INSERT OR REPLACE INTO facts VALUES ('origin', ?)", (msgspec.msgpack.encode(origin),))
 
     def close(self) -> None:
-        self._db.close()
+        close(self._db, Path(self._path))
