@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from cockpit.session import api_key
@@ -16,7 +17,8 @@ from cockpit.session.heartbeat import ENDING_WITHIN_S, WorkerStatus, is_ending, 
 from cockpit.session.lock import WorkerError, is_locked, worker_status
 from cockpit.session.paths import SessionFolder
 
-START_WITHIN_S = 30.0
+SILENT_S, LOOK_EVERY_S = 30.0, 1.0
+"""Seconds without work of a worker's process after which its start is not awaited any more, and between two looks."""
 UMASK = 0o027
 """The worker's umask: the session's group may read the files that it writes."""
 LOG_MODE = 0o640
@@ -65,7 +67,8 @@ def _start(folder: SessionFolder) -> WorkerStatus:
     finally:
         os.close(descriptor)
         os.close(handed)
-    while steady_s() - began < START_WITHIN_S:
+    work = SignsOfWork(began)
+    while not work.is_silent(steady_s(), lambda: _processor_s(child.pid)):
         heartbeat = read_heartbeat(folder)
         if heartbeat is not None and heartbeat.age_s() <= steady_s() - began and is_locked(folder):
             return worker_status(folder)
@@ -74,7 +77,41 @@ def _start(folder: SessionFolder) -> WorkerStatus:
         if child.poll() is not None and not is_locked(folder):  # otherwise another worker was faster
             raise WorkerError(f"the worker ended as it started: {_last_line(folder.worker_log)}")
         time.sleep(0.02)
-    raise WorkerError(f"the worker has not started in {START_WITHIN_S:.0f} s: see {folder.worker_log}")
+    raise WorkerError(
+        f"the worker (process {child.pid}) has done no work for {SILENT_S:.0f} s, and its start is not over:"
+        f" see {folder.worker_log}"
+    )
+
+
+class SignsOfWork:
+    """Tells a process that starts slowly, as on a busy machine, from one that hangs: its processor time grows."""
+
+    def __init__(self, began: float) -> None:
+        self._looked_at = self._worked_at = began
+        self._processor_s = 0.0
+
+    def is_silent(self, now: float, processor_s: Callable[[], float]) -> bool:
+        """Return True if the process has done nothing for SILENT_S. Asks for its processor time once in a while."""
+        if now - self._looked_at >= LOOK_EVERY_S:
+            self._looked_at = now
+            if (used := processor_s()) != self._processor_s:
+                self._processor_s, self._worked_at = used, now
+        return now - self._worked_at > SILENT_S
+
+
+def _processor_s(pid: int) -> float:
+    """Return the processor time of a process and of what it started; 0 if it is gone."""
+    import psutil  # it would delay each start
+
+    used = 0.0
+    try:
+        started = psutil.Process(pid)
+        for one in (started, *started.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                used += sum(one.cpu_times())
+    except psutil.Error:
+        return used
+    return used
 
 
 def terminate(folder: SessionFolder, wait_s: float = 15.0) -> bool:

@@ -1,0 +1,44 @@
+"""The start of a worker is awaited while its process works, however busy the machine is."""
+
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cockpit.session import worker_process
+from cockpit.session.ledger import Ledger
+from cockpit.session.lock import WorkerError
+from cockpit.session.paths import SessionFolder
+from cockpit.session.worker_process import SILENT_S, SignsOfWork
+
+
+def test_a_process_that_works_is_awaited_for_an_hour() -> None:
+    work = SignsOfWork(began=100.0)
+    assert not any(work.is_silent(100.0 + second, lambda second=second: 0.01 * second) for second in range(3600))
+
+
+def test_a_process_that_does_no_work_is_awaited_no_longer() -> None:
+    work = SignsOfWork(began=0.0)
+    assert not any(work.is_silent(float(second), lambda second=second: 0.01 * second) for second in range(60))
+    silent = [second for second in range(60, 120) if work.is_silent(float(second), lambda: 0.59)]
+    assert silent[0] == 59 + SILENT_S + 1
+
+
+def test_a_worker_that_hangs_as_it_starts_is_one_sentence_with_its_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys, time\nif 'cockpit.worker.main' in sys.orig_argv:\n    time.sleep(600)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(worker_process, "SILENT_S", 2.0)
+    folder = SessionFolder(tmp_path / "night")
+    Ledger.create(folder.ledger).close()
+    with pytest.raises(WorkerError) as hung:
+        worker_process.start(folder)
+    (process,) = (one for one in psutil.Process().children() if "cockpit.worker.main" in one.cmdline())
+    process.kill()
+    assert str(hung.value) == (
+        f"the worker (process {process.pid}) has done no work for 2 s, and its start is not over:"
+        f" see {folder.worker_log}"
+    )
