@@ -10,7 +10,7 @@ from cockpit.core.shares import share_names
 from cockpit.core.task_events import TaskTaken
 from cockpit.create.error import CreateError
 from cockpit.fleet.base import FleetError
-from cockpit.fleet.sky.task import canonical_class
+from cockpit.fleet.sky.classes import accelerator_of
 from cockpit.fleet.sky.task_file import TaskReading, describe, read_file, recorded_text
 from cockpit.session.settings import NewSession
 
@@ -25,12 +25,14 @@ def sky_fleet(new: NewSession, repo: Path, gpus_per_run: int = 0) -> FleetSpec:
     Without `hardware` the classes are those of experiment.yaml, the plentiful one first. SkyPilot reports the class of
     each cluster.
     """
-    counts = _hardware_counts(new.hardware) if new.hardware else {}
+    asked = _hardware_counts(new.hardware) if new.hardware else {}
     task = read_task_file(repo, new.infra)
-    check_gpus(task, gpus_per_run, counts)
-    if missing := set(counts) - {canonical_class(name) for name in task.classes}:
+    spelled = {name.lower(): name for name in task.classes}
+    if missing := [name for name in asked if name.lower() not in spelled]:
         named = ", ".join(task.classes) or "none"
         raise CreateError(f"experiment.yaml has no {min(missing)} among its accelerators, which are {named}")
+    counts = {spelled[name.lower()]: count for name, count in asked.items()}
+    check_gpus(task, gpus_per_run, counts)
     kinds = [kind for kind, count in counts.items() for _ in range(count)]
     if new.clusters and kinds and new.clusters != len(kinds):
         raise CreateError(
@@ -53,10 +55,9 @@ def sky_fleet(new: NewSession, repo: Path, gpus_per_run: int = 0) -> FleetSpec:
 
 def _clusters(kinds: list[str], task: TaskReading, gpus_per_run: int) -> tuple[ClusterSpec, ...]:
     """Return the session's clusters: SkyPilot clusters of these classes, or the shares of them that runs get."""
-    canonical = {canonical_class(name): count for name, count in task.gpus.items()}
     clusters: list[ClusterSpec] = []
     for number, kind in enumerate(kinds, 1):
-        gpus = canonical.get(kind) or max(task.gpus.values(), default=0)  # all have the same if none is named
+        gpus = task.gpus.get(kind) or max(task.gpus.values(), default=0)  # all have the same if none is named
         shares = gpus // gpus_per_run if gpus_per_run else 1
         clusters += [
             ClusterSpec(name, kind, gpus=gpus_per_run if shares > 1 else 1)
@@ -70,11 +71,11 @@ def check_gpus(task: TaskReading, gpus_per_run: int, kinds: Collection[str] = ()
 
     `kinds` are the classes that the clusters are asked for as; none where a launch may have any.
     """
-    asked = {name: count for name, count in task.gpus.items() if not kinds or canonical_class(name) in kinds}
+    asked = {name: count for name, count in task.gpus.items() if not kinds or name in kinds}
     for name, count in (asked or {"GPU": 0}).items():
         if gpus_per_run in (0, count):
             continue
-        has = f"a cluster of experiment.yaml has {count} {name}"
+        has = f"a cluster of experiment.yaml has {count} {accelerator_of(name)}"
         if not count:
             has, remedy = "experiment.yaml names no accelerator", "name one there"
         elif task.nodes > 1:
@@ -83,7 +84,9 @@ def check_gpus(task: TaskReading, gpus_per_run: int, kinds: Collection[str] = ()
             fitting = ", ".join(str(one) for one in range(1, count + 1) if count % one == 0)
             has, remedy = f"{has}, which runs of {gpus_per_run} do not fill", f"give one of {fitting}"
         elif not kinds and len(set(asked.values())) > 1:
-            has = "a cluster of experiment.yaml has " + " or ".join(f"{n} {one}" for one, n in asked.items())
+            has = "a cluster of experiment.yaml has " + " or ".join(
+                f"{number} {accelerator_of(one)}" for one, number in asked.items()
+            )
             remedy = "give --hardware, such as " + ",".join(f"{one}:1" for one in asked)
         else:
             continue
@@ -101,10 +104,12 @@ def read_task_file(repo: Path, infra: str = "") -> TaskReading:
 def _hardware_counts(text: str) -> dict[str, int]:
     counts = {}
     for part in text.split(","):
-        name, _, count = part.strip().partition(":")
+        name, _, count = part.strip().rpartition(":")  # a class may have a colon: A10:0.167
         if not name or not count.isdecimal() or not 0 < int(count) <= CLUSTERS_AT_MOST:
             raise CreateError(f"{part!r} is not a hardware list: write CLASS:COUNT, such as H100:13,H200:3")
-        counts[canonical_class(name)] = int(count)
+        if name.lower() in (one.lower() for one in counts):
+            raise CreateError(f"--hardware {text} has {name} twice: give one number of clusters for each class")
+        counts[name] = int(count)
     return counts
 
 

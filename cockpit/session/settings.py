@@ -158,7 +158,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Hosted agents by name, each with a command, folders and variables of its own."""
     screen: ScreenSettings = ScreenSettings()
     usd_per_hour: dict[str, Amount] = {}
-    """Price per hardware class, where SkyPilot's catalog does not know it."""
+    """Price of one accelerator, which precedes that of SkyPilot's catalog."""
     on_event: str = ""
     """A command that runs when a person is needed, with the event on its standard input."""
 

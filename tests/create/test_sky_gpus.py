@@ -52,6 +52,45 @@ def test_the_shares_of_a_class_follow_its_own_gpus(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("accelerators", "hardware", "specs"),
+    [
+        ("H100:8", "h100:1", [("gpu-01", "H100")]),
+        ("RTXA6000-Ada", "rtxa6000-ada:1", [("gpu-01", "RTXA6000-Ada")]),
+        ("tpu-v5litepod-8", "TPU-V5litepod-8:1", [("gpu-01", "tpu-v5litepod-8")]),
+        (
+            "[A10, 'A10:0.167']",
+            "A10:0.167:2,a10:1:1",
+            [("gpu-01", "A10:0.167"), ("gpu-02", "A10:0.167"), ("gpu-03", "A10:1")],
+        ),
+        ("['H100:8', H100]", "H100:8:1,H100:1:1", [("gpu-01", "H100:8"), ("gpu-02", "H100:1")]),
+    ],
+)
+def test_a_class_is_given_in_any_case_and_is_spelled_as_skypilot_spells_it(
+    tmp_path: Path, accelerators: str, hardware: str, specs: list[tuple[str, str]]
+) -> None:
+    fleet = sky_fleet(
+        NewSession(fleet="sky", hardware=hardware), task(tmp_path, f"resources: {{accelerators: {accelerators}}}")
+    )
+    assert [(spec.name, spec.hardware) for spec in fleet.clusters] == specs
+
+
+@pytest.mark.parametrize(
+    ("hardware", "said"),
+    [
+        ("A10:2", "experiment.yaml has no A10 among its accelerators, which are A10:1, A10:0.167"),
+        ("A10:0.167", "'A10:0.167' is not a hardware list: write CLASS:COUNT, such as H100:13,H200:3"),
+        ("A10:1:1,a10:1:2", "--hardware A10:1:1,a10:1:2 has a10:1 twice: give one number of clusters for each class"),
+    ],
+)
+def test_a_class_that_the_task_does_not_have_is_refused(tmp_path: Path, hardware: str, said: str) -> None:
+    with pytest.raises(CreateError) as refused:
+        sky_fleet(
+            NewSession(fleet="sky", hardware=hardware), task(tmp_path, "resources: {accelerators: [A10, 'A10:0.167']}")
+        )
+    assert str(refused.value) == said
+
+
+@pytest.mark.parametrize(
     ("fields", "gpus_per_run", "said"),
     [
         (
@@ -68,6 +107,11 @@ def test_the_shares_of_a_class_follow_its_own_gpus(tmp_path: Path) -> None:
             "resources: {accelerators: {H100: 1, H200: 2}}",
             1,
             "a cluster of experiment.yaml has 1 H100 or 2 H200; give --hardware, such as H100:1,H200:1",
+        ),
+        (
+            "resources: {accelerators: ['H100:8', H100]}",
+            2,
+            "a cluster of experiment.yaml has 8 H100 or 1 H100; give --hardware, such as H100:8:1,H100:1:1",
         ),
         ("", 2, "experiment.yaml names no accelerator; name one there"),
     ],

@@ -45,10 +45,16 @@ def quick(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(sky_fleet, name, 0.05)
 
 
-def client_of(root: Path, cloud: FakeCloud, task: str = TASK, session: SessionIdentity = NIGHT) -> SkyClient:
+def client_of(
+    root: Path,
+    cloud: FakeCloud,
+    task: str = TASK,
+    session: SessionIdentity = NIGHT,
+    prices: dict[str, float] | None = None,
+) -> SkyClient:
     """Return SkyPilot's real client for a task, with the fake cloud in place of its SDK."""
     (root / "experiment.yaml").write_text(task)
-    client = SkyClient(root / "experiment.yaml", session, "", {}, 30)
+    client = SkyClient(root / "experiment.yaml", session, "", prices or {}, 30)
     client._sdk = cloud
     return client
 
@@ -62,10 +68,11 @@ class FakeNight:
         task: str = TASK,
         session: SessionIdentity = NIGHT,
         places: int = 16,
+        prices: dict[str, float] | None = None,
     ) -> None:
         self.root, self.cloud, self.session = root, cloud, session
         (root / "setup").mkdir(exist_ok=True)
-        client = client_of(root, cloud, task, session)
+        client = client_of(root, cloud, task, session, prices)
         self.wake = threading.Event()
         parts = SkyParts(
             sky=client, requests=LongRequests(places), session=session, setup_source=root / "setup", logs=root / "logs",

@@ -142,13 +142,13 @@ def test_a_task_file_that_breaks_after_the_start_is_reported_and_launches_use_it
 def test_a_changed_task_is_used_once_it_is_taken(tmp_path: Path) -> None:
     sdk = Sdk()
     made = launching(tmp_path, sdk)
-    changed = TASK.replace("run: x", "run: export SEED=7; x") + "num_nodes: 2\n"
+    changed = TASK.replace("run: x", "run: export SEED=7; x") + "envs: {A: 1}\n"
     (tmp_path / "experiment.yaml").write_text(changed)
-    assert made.look_at_task() == TaskNews(changed, "", ("num_nodes", "run"))
+    assert made.look_at_task() == TaskNews(changed, "", ("envs", "run"))
     made.launch(LaunchOrder("gpu-01-s1", tmp_path), lambda request: None)
     made.use_task(changed)
     made.launch(LaunchOrder("gpu-01-s1", tmp_path), lambda request: None)
-    assert [task.num_nodes for task, _ in sdk.launched] == [1, 2]
+    assert [task.envs.get("A") for task, _ in sdk.launched] == [None, "1"]
 
 
 def test_a_restarted_worker_uses_the_recorded_text(tmp_path: Path) -> None:

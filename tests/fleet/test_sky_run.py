@@ -21,7 +21,6 @@ from cockpit.fleet.sky.log import JobLines
 from cockpit.fleet.sky.task import (
     NO_PYTHON,
     absolute_mounts,
-    canonical_class,
     key_of,
     run_script,
     stage,
@@ -383,11 +382,3 @@ def test_local_mounts_are_taken_from_the_folder_of_the_task_file() -> None:
     mounts = {"/data": "data", "/home": "~/x", "/bucket": "s3://b", "/abs": "/srv/x", "/store": {"source": "./y"}}
     local = {"/data": "/repo/data", "/store": {"source": "/repo/y"}}
     assert absolute_mounts(mounts, Path("/repo")) == {**mounts, **local}
-
-
-@pytest.mark.parametrize(
-    ("said", "name"),
-    [("h100", "H100"), ("H100", "H100"), ("a100-80gb", "A100-80GB"), ("tpu-v5e", "tpu-v5e"), ("RTXA6000", "RTXA6000")],
-)
-def test_a_class_is_spelled_as_skypilot_spells_it(said: str, name: str) -> None:
-    assert canonical_class(said) == name

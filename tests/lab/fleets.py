@@ -107,11 +107,18 @@ class LabNight:
         )
 
     def ready(self, *clusters: str) -> None:
-        """Bring these clusters up."""
+        """Bring these clusters up. Fails with the sentence of a launch that failed."""
         down = set(clusters) - self.up
+        before = len(self.of(ClusterTrouble))
         for cluster in down:
             self.fleet.launch(cluster)
-        self.until(lambda: down <= self.up)
+
+        def are_up() -> bool:
+            failed = [one for one in self.of(ClusterTrouble)[before:] if one.cluster in down]
+            assert not any(not (one.lost or one.refused) for one in failed), failed
+            return down <= self.up
+
+        self.until(are_up)
 
     @property
     def up(self) -> set[str]:

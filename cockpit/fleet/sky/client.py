@@ -4,7 +4,7 @@ import contextlib
 import os
 import re
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,23 @@ from cockpit.core.installation import install_command
 from cockpit.core.model import RunAccess
 from cockpit.fleet.base import FleetError, Job
 from cockpit.fleet.sky import private_names
+from cockpit.fleet.sky.classes import CPU, class_of
 from cockpit.fleet.sky.disk import removal_script
 from cockpit.fleet.sky.error_text import sentence
 from cockpit.fleet.sky.jobs import JobRow, job_table
 from cockpit.fleet.sky.parts import ClusterRecord, LaunchOrder, SessionIdentity, SkyError, TaskNews
 from cockpit.fleet.sky.requests import LOCAL_REQUESTS, REMOTE_REQUESTS
 from cockpit.fleet.sky.task import ID_VARIABLE, SESSION_VARIABLE, SETUP, run_script, write_order
-from cockpit.fleet.sky.task_file import changed_fields, describe_text, read_file, read_task, recorded_text, unusable
+from cockpit.fleet.sky.task_file import (
+    changed_fields,
+    changed_numbers,
+    describe_text,
+    numbers_in,
+    read_file,
+    read_task,
+    recorded_text,
+    unusable,
+)
 
 SUBMIT_LIMIT_S = 150.0
 """Seconds an exec may take; it takes 3 to 20. Where rsync hangs (skypilot#10167) the GPU is idle meanwhile."""
@@ -48,8 +58,8 @@ class SkyClient:
         task: str = "",
         access: RunAccess = UNCONFINED,
     ) -> None:
-        """Prepare a client. `yaml` is the task file, `task` its recorded text, if there is one. `prices` (hardware
-        class to US dollars an hour) precede the catalog's. A cluster ends after `idle_minutes`
+        """Prepare a client. `yaml` is the task file, `task` its recorded text, if there is one. `prices` (accelerator
+        to US dollars an hour of one) precede the catalog's. A cluster ends after `idle_minutes`
         without a job, where its cloud can do that. `access` is that of runs.
 
         Raises FleetError if SkyPilot is not installed or rejects the task.
@@ -68,7 +78,7 @@ class SkyClient:
         text = task or read_file(yaml)
         if problem := self._problem_of(text):
             raise FleetError(problem)
-        self._text = recorded_text(text)
+        self.use_task(recorded_text(text))
 
     def long_requests(self) -> int:
         """Return the number of long requests to send to the API server at a time."""
@@ -106,18 +116,18 @@ class SkyClient:
         self._looked = looked
         if not text and looked:
             return TaskNews("", looked[1:])
-        if problem := self._problem_of(text):
+        if problem := self._problem_of(text) or changed_numbers(self._text, text, self._infra):
             return TaskNews("", problem)
         text = recorded_text(text)
         return TaskNews(text, "", changed_fields(self._text, text))
 
     def use_task(self, text: str) -> None:
         """Use this text of the task for all calls from now on."""
-        self._text = text
+        self._text, self._numbers = text, numbers_in(text, self._infra)
 
     def classes(self) -> frozenset[str]:
         """Return the hardware classes that the task names. Raises SkyError."""
-        return frozenset(name for one in self._task().resources for name in one.accelerators or {})
+        return frozenset(class_of(one.accelerators, self._numbers) for one in self._task().resources) - {CPU}
 
     def launch(self, order: LaunchOrder, on_request: Callable[[str], None]) -> int | None:
         """Bring a cluster up and start its set-up. Returns the set-up's job id there.
@@ -152,11 +162,18 @@ class SkyClient:
             else:
                 task.set_resources(self._sky.Resources(accelerators=record.accelerators))
             return
-        wanted = [one for one in task.resources if _is_wanted(set(one.accelerators or {}), order)]
+        wanted = [one for one in task.resources if self._is_wanted(one.accelerators or {}, order)]
         if order.hardware and not wanted:
             raise SkyError("invalid", f"{self._yaml.name} has no {order.hardware} among its accelerators")
         if wanted:
             task.set_resources(type(task.resources)(wanted))
+
+    def _is_wanted(self, accelerators: Mapping[str, float], order: LaunchOrder) -> bool:
+        name = class_of(accelerators, self._numbers)
+        if order.hardware:
+            # The accelerator alone is the class in a session that an older cockpit made.
+            return order.hardware.lower() in (one.lower() for one in (name, *accelerators))
+        return name not in order.avoid
 
     def submit(
         self,
@@ -240,21 +257,21 @@ class SkyClient:
         except Exception as error:
             raise understood(error) from error
 
-    def _priced(self, resources: Any) -> tuple[str, float]:
-        """Return the class of one of a cluster's nodes, and its price an hour; the catalog's for spot."""
-        name = next(iter(resources.accelerators or {}), "CPU")
-        if name in self._prices and not resources.use_spot:
-            return name, self._prices[name]
+    def _usd_per_hour(self, resources: Any) -> float:
+        """Return the price an hour of one of a cluster's nodes; the catalog's for spot. 0 where nothing tells it."""
+        name, count = next(iter((resources.accelerators or {}).items()), (CPU, 1.0))
+        own = self._prices.get(name, 0.0) * count
+        if own and not resources.use_spot:
+            return own
         try:
             usd = float(resources.get_cost(3600))
         except Exception:  # a catalog without this one: the run is worth having at an unknown price
             usd = 0.0
-        return name, usd if 0 < usd <= USD_AT_MOST else self._prices.get(name, 0.0)
+        return usd if 0 < usd <= USD_AT_MOST else own
 
     def _record(self, record: Any) -> ClusterRecord:
         resources = getattr(record["handle"], "launched_resources", None)
         nodes = int(getattr(record["handle"], "launched_nodes", None) or 1)
-        hardware, usd = self._priced(resources) if resources is not None else ("", 0.0)
         accelerators = dict(resources.accelerators or {}) if resources is not None else {}
         text = private_names.read_mark(record)
         owner = _marked(SESSION_VARIABLE, text), _marked(ID_VARIABLE, text)
@@ -264,8 +281,8 @@ class SkyClient:
             name=record["name"],
             status=record["status"].value,
             session=owner[0],
-            hardware=hardware,
-            usd_per_hour=usd * nodes,
+            hardware=class_of(accelerators, self._numbers) if resources is not None else "",
+            usd_per_hour=self._usd_per_hour(resources) * nodes if resources is not None else 0.0,
             accelerators=accelerators,
             reason=private_names.init_reason(record),
             asked_at=float(record["status_updated_at"] or 0.0),
@@ -323,12 +340,6 @@ class SkyClient:
         except Exception:
             return False
         return any(one.status == "PENDING" for one in found)
-
-
-def _is_wanted(classes: set[str], order: LaunchOrder) -> bool:
-    if order.hardware:
-        return order.hardware.lower() in {name.lower() for name in classes}
-    return not classes & order.avoid
 
 
 def _marked(variable: str, text: str) -> str:

@@ -26,7 +26,8 @@ def accelerators_of_run(record: ClusterRecord, shares: int, gpus: int) -> dict[s
     if shares == 1:
         return record.accelerators
     if record.gpus < shares * gpus:
-        said = f"{record.name} has {record.gpus} {record.hardware}, and {shares} runs of {gpus} share it"
+        kind = "".join(record.accelerators) or "GPUs"
+        said = f"{record.name} has {record.gpus} {kind}, and {shares} runs of {gpus} share it"
         raise SkyError("invalid", f"{said}: a changed experiment.yaml needs a new session")
     return dict.fromkeys(record.accelerators, float(gpus))
 

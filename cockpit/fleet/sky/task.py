@@ -58,11 +58,6 @@ def absolute_mounts(mounts: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {target: absolute(source) for target, source in mounts.items()}
 
 
-def canonical_class(name: str) -> str:
-    """Return a hardware class as SkyPilot spells it: `h100` is H100. TPUs are lower-case there."""
-    return name if name != name.lower() or name.startswith("tpu") else name.upper()
-
-
 def run_script(name: str) -> str:
     """Return the script that runs on the cluster: it starts the runner of a staged job, in the job's own folder.
 

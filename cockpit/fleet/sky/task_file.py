@@ -3,7 +3,7 @@
 SkyPilot is imported when the first task is read.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from cockpit.core.installation import install_command
 from cockpit.fleet.base import FleetError
 from cockpit.fleet.secret_names import is_secret
 from cockpit.fleet.sky import private_names
+from cockpit.fleet.sky.classes import class_of, numbers_of
 from cockpit.fleet.sky.error_text import sentence
 from cockpit.fleet.sky.task import absolute_mounts
 
@@ -28,13 +29,16 @@ OURS = ("EXPERIMENT_ID", "EXPERIMENT_DESC", "SEED", "TRAIN_SHA256", "PREPARE_SHA
 class TaskReading(msgspec.Struct, frozen=True):
     """A task file, as SkyPilot understood it."""
 
-    classes: tuple[str, ...]
-    """Hardware classes, in the order of the file."""
     gpus: dict[str, int]
-    """Class to the GPUs of a whole cluster, in the order of the file; the most where alternatives differ."""
+    """Hardware class to the GPUs of a whole cluster, in the order of the file."""
     nodes: int
     words: tuple[str, ...]
     """Sentences about what Cockpit makes of it."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Hardware classes, in the order of the file."""
+        return tuple(self.gpus)
 
 
 def read_task(text: str, path: Path, infra: str = "", marks: Mapping[str, str] | None = None) -> Any:
@@ -77,6 +81,30 @@ def _moved(alternatives: list[Any], infra: str) -> list[Any]:
 
     there = [one for one in alternatives if is_there(one)]
     return there or [one.copy(cloud=place.cloud, region=place.region, zone=place.zone) for one in alternatives]
+
+
+def numbers_in(text: str, infra: str = "") -> dict[str, set[float]]:
+    """Return the numbers of each accelerator that a node of the task may have. Raises what SkyPilot raises."""
+    import sky
+
+    resources = list(sky.Resources.from_yaml_config(private_names.parse_yaml(text).get("resources") or {}))
+    return numbers_of(_moved(resources, infra) if infra else resources)
+
+
+def changed_numbers(before: str, after: str, infra: str = "") -> str:
+    """Return why a changed task cannot be that of the session, in a sentence, because its clusters would have another
+    number of GPUs, of which the session's plan is made; empty if it can."""
+    old, new = numbers_in(before, infra), numbers_in(after, infra)
+    for name in sorted(old.keys() & new.keys()):
+        if old[name] != new[name]:
+            had, has = (" or ".join(f"{count:g}" for count in sorted(one[name])) for one in (old, new))
+            return f"a node has {has} {name} there, and {had} in this session: another number needs a new session"
+    nodes = [private_names.parse_yaml(text).get("num_nodes") or 1 for text in (before, after)]
+    if nodes[0] != nodes[1]:
+        return (
+            f"a cluster has {nodes[1]} nodes there, and {nodes[0]} in this session: another number needs a new session"
+        )
+    return ""
 
 
 def read_file(path: Path) -> str:
@@ -161,51 +189,47 @@ def unusable(task: Any, name: str) -> str:
 
 
 def reading_of(task: Any, text: str) -> TaskReading:
-    alternatives = list(task.resources)
-    counts: dict[str, set[float]] = {}
-    for one in alternatives:
-        for name, count in (one.accelerators or {}).items():
-            counts.setdefault(name, set()).add(count)
+    numbers = numbers_of(task.resources)
     # SkyPilot's alternatives are a set: only the file has an order.
-    order = list(_classes_in_order(private_names.parse_yaml(text).get("resources")))
-    last = len(order)
-    classes = tuple(
-        sorted(counts, key=lambda name: (order.index(key) if (key := name.lower()) in order else last, name))
-    )
-    gpus = {name: task.num_nodes * max(1, int(max(counts[name]))) for name in classes}
-    return TaskReading(classes, gpus, task.num_nodes, tuple(_words(task, alternatives, gpus, counts)))
+    order = list(_nodes_in_order(private_names.parse_yaml(text).get("resources")))
+    nodes = [(name, count) for name, counts in numbers.items() for count in counts]
+    nodes.sort(key=lambda one: (order.index(key) if (key := (one[0].lower(), one[1])) in order else len(order), one))
+    gpus = {class_of({name: count}, numbers): task.num_nodes * max(1, int(count)) for name, count in nodes}
+    return TaskReading(gpus, task.num_nodes, tuple(_words(task, nodes)))
 
 
-def _classes_in_order(resources: Any) -> Iterator[str]:
-    """Yield the classes that a task file's resources name, in lower case, in the order of the file."""
+def _nodes_in_order(resources: Any) -> Iterator[tuple[str, float]]:
+    """Yield the accelerators that a task file's resources name, in lower case, with the number of each, in the order of
+    the file."""
     if not isinstance(resources, dict):
         return
-    accelerators = resources.get("accelerators")
-    for named in [accelerators] if isinstance(accelerators, str) else accelerators or ():
-        yield str(named).partition(":")[0].strip().lower()
+    named = resources.get("accelerators")
+    named = [named] if isinstance(named, str) else named or ()
+    for one in named.items() if isinstance(named, dict) else (str(one).partition(":")[::2] for one in named):
+        yield str(one[0]).strip().lower(), float(one[1] or 1)
     for alternatives in ("any_of", "ordered"):
         for one in resources.get(alternatives) or ():
-            yield from _classes_in_order(one)
+            yield from _nodes_in_order(one)
 
 
-def _words(
-    task: Any, alternatives: list[Any], gpus: dict[str, int], counts: Mapping[str, Collection[float]]
-) -> Iterable[str]:
-    """Yield what SkyPilot understood and what Cockpit adds, a sentence each. `counts` are the GPUs of a node."""
-    if not gpus:
+def _words(task: Any, nodes: list[tuple[str, float]]) -> Iterable[str]:
+    """Yield what SkyPilot understood and what Cockpit adds, a sentence each. `nodes` are accelerators with the number
+    that a node has of each."""
+    alternatives = list(task.resources)
+    if not nodes:
         yield "it names no accelerator: clusters have no GPU"
-    for name, numbers in counts.items():
+    for name, numbers in numbers_of(alternatives).items():
         if len(numbers) > 1:
             listed = " or ".join(f"{count:g}" for count in sorted(numbers))
-            yield f"a node may have {listed} {name}, whose results are compared as those of one class: name one number"
-        elif min(numbers) < 1:
-            yield f"a run gets {min(numbers):g} {name}, and counts as one GPU"
-    for name, count in gpus.items():
-        if count > 1:
-            if task.num_nodes > 1:
-                yield f"a cluster has {count} {name} on {task.num_nodes} nodes, and each run gets all of them"
-            else:
-                yield f"a cluster has {count} {name}: each run gets all of them, unless gpus_per_run is less"
+            yield f"a node may have {listed} {name}: each number is a class of its own"
+    for name, count in nodes:
+        if count < 1:
+            yield f"a run gets {count:g} {name}, which counts as one GPU and is a class of its own"
+        elif task.num_nodes > 1:
+            total = task.num_nodes * int(count)
+            yield f"a cluster has {total} {name} on {task.num_nodes} nodes, and each run gets all of them"
+        elif count > 1:
+            yield f"a cluster has {count:g} {name}: each run gets all of them, unless gpus_per_run is less"
     if any(one.use_spot for one in alternatives):
         yield "it may run on spot machines: a preempted run is retried elsewhere"
     if isinstance(task.workdir, dict):
