@@ -102,7 +102,7 @@ def read_task_file(repo: Path, infra: str = "") -> TaskReading:
 
 
 def _hardware_counts(text: str) -> dict[str, int]:
-    counts = {}
+    counts: dict[str, int] = {}
     for part in text.split(","):
         name, _, count = part.strip().rpartition(":")  # a class may have a colon: A10:0.167
         if not name or not count.isdecimal() or not 0 < int(count) <= CLUSTERS_AT_MOST:

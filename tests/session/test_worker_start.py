@@ -12,16 +12,24 @@ from cockpit.session.paths import SessionFolder
 from cockpit.session.worker_process import SILENT_S, SignsOfWork
 
 
+def silent(seconds: range, work: SignsOfWork, uses_s: float) -> list[int]:
+    """Return the seconds at which a process counts as silent that uses so much processor time in each."""
+
+    def is_silent(second: int) -> bool:
+        return work.is_silent(float(second), lambda: uses_s * second)
+
+    return [second for second in seconds if is_silent(second)]
+
+
 def test_a_process_that_works_is_awaited_for_an_hour() -> None:
-    work = SignsOfWork(began=100.0)
-    assert not any(work.is_silent(100.0 + second, lambda second=second: 0.01 * second) for second in range(3600))
+    assert silent(range(3600), SignsOfWork(began=0.0), uses_s=0.01) == []
 
 
 def test_a_process_that_does_no_work_is_awaited_no_longer() -> None:
     work = SignsOfWork(began=0.0)
-    assert not any(work.is_silent(float(second), lambda second=second: 0.01 * second) for second in range(60))
-    silent = [second for second in range(60, 120) if work.is_silent(float(second), lambda: 0.59)]
-    assert silent[0] == 59 + SILENT_S + 1
+    assert silent(range(60), work, uses_s=0.01) == []
+    last = 60  # its time falls to none, which is a change too
+    assert silent(range(last, 120), work, uses_s=0.0)[0] == last + SILENT_S + 1
 
 
 def test_a_worker_that_hangs_as_it_starts_is_one_sentence_with_its_process(
