@@ -33,7 +33,8 @@ GUIDE = ROOT / "cockpit" / "agent" / "guide" / "AGENTS.md"
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
-    *(ROOT / name / "README.md" for name in ("examples", "benchmarks")),
+    ROOT / "examples" / "README.md",
+    *sorted((ROOT / "benchmarks").glob("*.md")),
 ]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
 NO_COMMANDS = {"text", "toml", "json", "mermaid", "python", "diff", "yaml"}

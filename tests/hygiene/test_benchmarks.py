@@ -8,7 +8,7 @@ import pytest
 from tests.hygiene.sentences import ROOT
 
 BENCHMARKS = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py") if path.stem != "__init__")
-README = (ROOT / "benchmarks" / "README.md").read_text()
+PAGES = "\n".join(page.read_text() for page in (ROOT / "benchmarks").glob("*.md"))
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
@@ -22,7 +22,7 @@ def test_a_night_is_timed(capsys: pytest.CaptureFixture[str], monkeypatch: pytes
     assert "on the processor" in capsys.readouterr().out
 
 
-def test_every_command_of_the_readme_is_a_benchmark() -> None:
-    named = {word.split(".")[1] for word in README.replace("`", " ").split() if word.startswith("benchmarks.")}
+def test_every_command_of_the_pages_is_a_benchmark() -> None:
+    named = {word.split(".")[1] for word in PAGES.replace("`", " ").split() if word.startswith("benchmarks.")}
     assert named - {""} <= set(BENCHMARKS)
     assert Path(ROOT / "benchmarks" / "__init__.py").exists()
