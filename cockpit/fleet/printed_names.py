@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable
 
+_LETTERS = "\u00c0-\u024f\u0370-\u052f"
+"""Letters of alphabets. Other letters beyond ASCII, such as Chinese ones, may adjoin a name without a blank."""
 _SEPARATORS = re.compile(r"[\s_-]+")
 
 
@@ -12,7 +14,10 @@ def plain(name: str) -> str:
 
 
 def spelt(names: Iterable[str]) -> str:
-    """Return the pattern of any of these names, as a whole word, the longest first. Its group is the name."""
+    """Return the pattern of any of these names, as a whole word, the longest first. Its group is the name.
+
+    The case of letters beyond ASCII does not matter either.
+    """
     longest_first = sorted(names, key=len, reverse=True)
     each = (r"[\s_-]{1,3}".join(map(re.escape, _SEPARATORS.split(name))) for name in longest_first)
-    return rf"(?<![\w.-])({'|'.join(each)})(?!\w)"
+    return rf"(?<![\w.{_LETTERS}-])((?u:{'|'.join(each)}))(?![\w{_LETTERS}])"

@@ -8,18 +8,28 @@ from cockpit.core.plausible import LARGEST
 from cockpit.core.units import seconds_of, unit_of
 
 _NUMBER = re.compile(r"[-+]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][-+]?\d{1,3})?", re.ASCII)
-_GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}([,'])\d{3}(?:\1\d{3}){0,3}(?!\d|[,']\d)", re.ASCII)
+_GROUPED = re.compile(
+    r"[-+]?[1-9]\d{0,2}([,'_\xa0\u2009\u202f])\d{3}(?:\1\d{3}){0,3}(?!\d|[,'_\xa0\u2009\u202f]\d)", re.ASCII
+)
 """A number with separated thousands, or its whole part. `0,980` has a decimal comma."""
+_SEVERAL = re.compile(
+    r"[-+]?(?:\d{1,3}(?:\.\d{3}){1,4},\d{1,40}|\d{1,3}(?:[ \xa0\u2009\u202f']\d{3}){1,4},\d{1,40}"
+    r"|\d{1,3}(?: \d{3}){1,4}|\d{1,40},\d{1,40})(?![\w,]|[.:/]\d)",
+    re.ASCII,
+)
+"""One number in another notation, or several: `0,93`, `1.234,56`, `1 234 567`."""
 _CURRENCY = re.compile(r"([-+]?)[$\u20ac\xa3\xa5]\s?(?=[-+.\d])")
 _MINUS = str.maketrans("\u2212", "-")
 _UNIT = re.compile(
-    r"(?!x)[a-z\xb5\u03bc%/\u20ac\xa3\xa5\xb0]{0,20}(?:[.:!*?]{0,3}$|,|\(?(?:\xb1|\+/?-)|[\u2190-\u2bff]|\(\d{1,3}$)",
+    r"(?!x)[a-z\xb5\u03bc%/\u20ac\xa3\xa5\xb0]{0,20}(?:[.:!*?]{0,3}$|,|\(?(?:\xb1|\+/?-)|[\u2190-\u2bff\U0001f300-\U0001faff]|\(\d{1,3}$)",
     re.IGNORECASE,
 )
 """The rest of a word after its number: a unit, punctuation, an error, a sign such as a tick."""
-_WORD_END = re.compile(r"[\s;|)\]}\"'<>]")
+_WORD_END = re.compile(r"[\s;|)\]}\"'<>`\x00]")
 _UNIT_WORD = re.compile(r"\s?(%|[A-Za-z\xb5\u03bc]{1,12}(?:/[A-Za-z]{1,12})?)(?!\w)")
-_RATIO = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)/(\d{1,15}(?:\.\d{1,15})?)(?![\w/]|\.\d)", re.ASCII)
+_RATIO = re.compile(
+    r"(\d{1,15}(?:\.\d{1,15})?)(?:\s?/\s?|\s(?:out\s)?of\s)(\d{1,15}(?:\.\d{1,15})?)(?![\w/]|\.\d)", re.ASCII
+)
 _CLOCK = re.compile(r"(?:(\d{1,4}) days?, )?(?:(\d{1,4}):)?(\d{1,4}):(\d{2}(?:\.\d{1,9})?)(?![\d:])", re.ASCII)
 _TIME = re.compile(
     r"(\d{1,9}(?:\.\d{1,9})?)\s?([a-z\xb5\u03bc]{1,12})(?![a-z/])(?:,?\s?(?:and )?(?=\d))?", re.IGNORECASE
@@ -44,16 +54,21 @@ def number_of(text: str, limit: float = LARGEST) -> float | None:
 def leading_number(text: str, limit: float = LARGEST) -> Number | None:
     """Return the number that a text starts with, if only a unit or punctuation ends its word; None for any other.
 
-    A duration in several parts is in seconds. A decimal comma is refused: 0,98 is not read as 0.
+    A duration in several parts is in seconds. `0,98` is refused, and so is `1 234`: they may be one number or two.
     """
     text = _CURRENCY.sub(r"\1", text.translate(_MINUS), count=1)
     if (seconds := _duration(text)) is not None:
         return Number(seconds, "s") if seconds <= limit else None
-    if (ratio := _RATIO.match(text)) and float(ratio[2]):
-        share = float(ratio[1]) / float(ratio[2])
-        return Number(share) if share <= limit else None
+    if ratio := _RATIO.match(text):
+        part, whole = float(ratio[1]), float(ratio[2])
+        if not whole.is_integer():
+            return None  # 0.99/0.93 are two values, such as those of two splits
+        if whole:
+            return Number(part / whole) if part / whole <= limit else None
+    if several_in(text):
+        return None
     if grouped := _GROUPED.match(text):
-        text = re.sub("[,']", "", grouped[0]) + text[grouped.end() :]
+        text = re.sub("[,'_\xa0\u2009\u202f]", "", grouped[0]) + text[grouped.end() :]
     number = _NUMBER.match(text)
     if number is None:
         return None
@@ -66,6 +81,22 @@ def leading_number(text: str, limit: float = LARGEST) -> Number | None:
     value = number_of(number[0], limit)
     unit = _UNIT_WORD.match(after)
     return None if value is None else Number(value, unit_of(unit[1]) if unit else "")
+
+
+def several_in(text: str) -> str:
+    """Return the start of a text that may be one number in another notation, or several; empty for any other."""
+    found = _SEVERAL.match(text)
+    return "" if found is None or _GROUPED.fullmatch(found[0]) else found[0]
+
+
+def whole_number(text: str, limit: float = LARGEST) -> Number | None:
+    """Return the number that a whole text is. A comma in it may be a decimal one, and blanks may separate thousands."""
+    text = text.strip()
+    several = several_in(text.translate(_MINUS))
+    if several:
+        whole, _, decimals = several.partition(",")
+        text = re.sub(r"[. \xa0\u2009\u202f']", "", whole) + f".{decimals}" + text[len(several) :]
+    return leading_number(text, limit)
 
 
 def _duration(text: str) -> float | None:

@@ -16,8 +16,10 @@ from cockpit.core.metric import Metric
 from cockpit.core.plausible import LARGEST
 from cockpit.core.units import factor, other_names, unit_behind_name, unit_in_name, unit_of
 from cockpit.fleet.printed_names import plain, spelt
-from cockpit.fleet.printed_numbers import Number, leading_number
+from cockpit.fleet.printed_numbers import Number, leading_number, several_in, whole_number
+from cockpit.fleet.printed_objects import PrintedObjects
 from cockpit.fleet.printed_reports import PrintedReports
+from cockpit.fleet.printed_sections import PrintedSections
 from cockpit.fleet.printed_sentences import PrintedSentences, kind_of, pattern_for
 from cockpit.fleet.printed_tables import PrintedTables
 
@@ -41,21 +43,29 @@ _SPLIT = re.compile(
     r"(?<![a-z])(?:train|training|val|valid|validation|test|eval|dev|ema)[ _/-]$", re.ASCII | re.IGNORECASE
 )
 """A word right before a value's name that makes it another number: `val loss` is not `loss`."""
+_OF_SPLIT = re.compile(
+    r"(?<![a-z])(train|valid|val|test|eval|dev)(?:ing|ation|uation|idation)?(?![a-z_/.])", re.IGNORECASE
+)
+"""The name of a split in the words around a value."""
 _COLUMN = re.compile(r"[|\u2502\u2503\u2551]")
 """The separator of a table."""
-_REMARK = r"(?:[ ]?\([^()\d]{0,40}\)|[ ]?\[[^\[\]\d]{0,40}\])?"
+_GLUED = re.compile(r"[^\W\d_]+$")
+"""The rest of a word that a name ends: of Chinese, which has no blanks."""
+_NEXT_CELL = re.compile(r"\s{0,20}[|\u2502\u2503\u2551]\s{0,20}[-+]?\.?\d", re.ASCII)
+_REMARK = r"(?:[ ]?\([^()\d]{0,40}\)|[ ]?\[[^\[\]\d]{0,40}\]|\{\w{1,40}=\"[^{}]{0,200}\",?\})?"
+"""A remark between a name and its value: in brackets, or the labels of Prometheus' text format."""
 _FIELD = (
     r"[\"'],\s{0,3}[\"']value[\"']:\s{0,3}|:\s{0,3}\{\s{0,3}[\"']value[\"']:\s{0,3}"
     r"|\s{1,3}(?:\w{1,12}=[\"'][^\"'\d]{0,20}[\"']\s)?value=[\"']"
 )
 """The rest of a JSON object, or of an XML element, of a name and a value."""
 _SIGN = (
-    r"(?::?[:=\uff1a](?!=)>?|->|[\u2192\u21d2\u27f6\u279c\u2248]|\.{2,60}:?|[\u2013\u2014]"
+    r"(?::?[:=\uff1a](?!=)>?\*{0,2}|[=-]{1,3}>|>{3}|[\u4e3a\u662f\u70ba]|\u8fbe\u5230|[\u2192\u21d2\u27f6\u279c\u2248]|\.{2,60}:?|[\u2013\u2014]"
     r"|[|\u2502\u2503\u2551](?:[^\w|\u2502\u2503\u2551.+-]{0,8}[|\u2502\u2503\u2551])?|>)"
 )
 _SEPARATOR = rf"{_FIELD}|[\s\xa0]{{0,40}}{_SIGN}[\s\xa0]{{0,40}}[\"']?|\s{{1,40}}"
 _AROUND = (
-    r"(?:(?:mean|avg|average)\s?[=:]\s?)?(?:[~\u2248]\s?)?"
+    r"[*`]{0,2}(?:(?:mean|avg|average)\s?[=:\s]\s?)?(?:[~\u2248]\s?)?"
     r"(?:(?:US|CA|AU|HK)(?=\$)|(?:(?:US|CA|AU|HK)?[$\u20ac\xa3\xa5]|USD|EUR|GBP|JPY|CHF|CNY|[num\xb5]?s|secs?|[KMG]i?B)\s(?=[-+.\d]))?"
     r"(?:<tf\.Tensor:[^<>]{0,80}numpy=)?(?:(?:\w{1,12}\.)?(?:tensor|array|float\d{0,3}|decimal)\(\s?)?[\[(]?[\"']?"
 )
@@ -94,12 +104,17 @@ class _Found(NamedTuple):
     """The words around it; empty if they do not matter."""
     pattern: str = ""
     """A pattern that reads it alone."""
-    is_open: bool = False
-    """The words around values of this rank differ: which of them counts is left open."""
+    longer: str = ""
+    """A longer name that it alone has, by what stands around or above it; empty if its line tells it apart."""
+    trouble: str = ""
+    """The reason why the value that counts is left open, in a clause; empty if it is not."""
+    is_whole: bool = False
+    """The text is the number and nothing else, as the pattern of a person says."""
 
     def number(self, limit: float = LARGEST) -> Number | None:
         """Return the number that it is, in its own unit; None for none that is plausible."""
-        number = None if self.is_open else leading_number(self.text, limit)
+        read = whole_number if self.is_whole else leading_number
+        number = None if self.trouble else read(self.text, limit)
         return number._replace(unit=self.unit) if number is not None and not number.unit else number
 
 
@@ -121,6 +136,8 @@ class PrintedValues:
         self._shapes = _shapes(self._names)
         self._tables = PrintedTables(self._names, {plain(name) for name in (*metric.others, *shaped)})
         self._reports = PrintedReports(self._names)
+        self._objects = PrintedObjects(self._names)
+        self._sections = PrintedSections(self._names)
         self._sentences = PrintedSentences(self._names)
         self._pairs = re.compile(rf"(?:^|[(\[])\s?[\"']?{spelt(self._names)}{_PAIR_END}", re.ASCII | re.IGNORECASE)
         self._found: dict[str, _Found] = {}
@@ -132,9 +149,19 @@ class PrintedValues:
         if self._pattern is not None:
             for match in self._pattern.finditer(text[:PATTERN_CHARACTERS]):
                 value = (match[1] or "").strip()[:VALUE_CHARACTERS]
-                self._found[self._metric] = _Found(_Rank.PLAIN, value, value)
-        for one in self._reports.read(text):
-            self._take(one.name, _Found(_Rank.PLAIN, one.text, one.text, kind=one.kind))
+                self._found[self._metric] = _Found(_Rank.PLAIN, value, value, is_whole=True)
+        if below := self._sections.read(text):
+            word = below.text.split(maxsplit=1)[0]
+            self._take(below.name, _Found(_Rank.MENTION, word, below.text, unit_in_name(below.name)))
+        held = self._objects.read(text)
+        for one in held:
+            around = " ".join(one.path)
+            kind = _split_of(around, one.name) or kind_of(around)
+            longer = "_".join((*one.path[-1:], one.name))
+            unit = unit_in_name(one.name)
+            self._take(one.name, _Found(_Rank.PLAIN, one.value, one.value, unit, kind, longer=longer))
+        for report in self._reports.read(text):
+            self._take(report.name, _Found(_Rank.PLAIN, report.text, report.text, kind=report.kind))
         if not self._tables.mentions(text):
             return
         for cell in self._tables.read(text):
@@ -145,9 +172,9 @@ class PrintedValues:
                 if plain(name) in self._names:
                     self._take(name, _Found(_Rank.PLAIN, value, value))
             return
-        is_read = False
-        for found in self._shapes.finditer(text):
-            is_read |= self._take(found[1], _value(text, found))
+        is_read = bool(held)
+        for found in () if held else self._shapes.finditer(text):
+            is_read |= self._take(found[1], _value(text, found, self._sections.heading))
         for pair in self._pairs.finditer(text):
             is_read |= self._take(pair[1], _Found(_Rank.MENTION, pair[2], pair[2], unit_in_name(pair[1])))
         if not is_read:
@@ -181,7 +208,8 @@ class PrintedValues:
         known = self._found.get(name, _NOT_FOUND)
         if found.rank == known.rank and found.kind:
             is_other = bool(known.kind) and found.kind != known.kind
-            found = found._replace(is_open=known.is_open or is_other)
+            trouble = known.trouble or ("is printed beside other words each time" if is_other else "")
+            found = found._replace(trouble=found.trouble or trouble)
         if found.rank >= known.rank:
             self._found[name] = found
         return True
@@ -193,9 +221,10 @@ class PrintedValues:
     def question(self, name: str) -> str:
         """Return the sentence that asks for a pattern; empty if a value needs none."""
         found = self._found.get(name)
-        if found is not None and found.is_open:
+        if found is not None and found.trouble:
             pattern = found.pattern or r"... (\S+)"
-            return f"{name} is printed beside other words each time: give --pattern {shlex.quote(pattern)} or another"
+            remedy = f"--metric {shlex.quote(found.longer)}" if found.longer else f"--pattern {shlex.quote(pattern)}"
+            return f"{name} {found.trouble}: give {remedy} or another"
         pattern = self._unread.get(name, "") if found is None else ""
         return (
             f"a line names {name} in a shape that is not read: give --pattern {shlex.quote(pattern)}" if pattern else ""
@@ -206,14 +235,14 @@ class PrintedValues:
         return self._found.get(name, _NOT_FOUND).number(limit)
 
 
-def _value(text: str, found: re.Match[str]) -> _Found | None:
-    """Return the value behind a name; None for a name in a sentence."""
+def _value(text: str, found: re.Match[str], heading: str) -> _Found | None:
+    """Return the value behind a name, below a heading; None for a name in a sentence."""
     if interval := _INTERVAL.match(text, found.start(3)):
         return _Found(_Rank.PLAIN, interval[1], interval[1], unit_in_name(found[1]))
     separator, around, word = found[2], found[3], found[4][:VALUE_CHARACTERS]
     if separator.strip() == ">" and text[: found.start()][-1:] != "<":
         return None  # a comparison, and no XML element
-    opened = around.rstrip("\"'")[-1:].strip("~\u2248$ ")
+    opened = around.rstrip("\"'")[-1:].strip("~\u2248$ *`")
     closes = text[found.end() :].lstrip("\"'")[:1] == {"[": "]", "(": ")"}.get(opened)
     is_bare = opened and around.rstrip("\"'") == opened
     if not _NUMERIC.match(word) or (not closes and (opened == "[" or is_bare)):
@@ -228,8 +257,28 @@ def _value(text: str, found: re.Match[str]) -> _Found | None:
     behind = text[found.end(1) : found.start(2)]
     before = "" if word.startswith("$") else unit_of(around.strip())
     unit = before or ("%" if behind.startswith("%") else unit_behind_name(behind))
-    kind = kind_of(prefix) if _COLUMN.search(separator) else ""
-    return _Found(_Rank.MENTION if is_mention else _Rank.PLAIN, word, follows, unit or unit_in_name(found[1]), kind)
+    pattern = pattern_for(text, found.start(4))
+    if several := several_in(follows):
+        trouble = f"{several} may be one number or two"
+        pattern = pattern.removesuffix(r"(\S+)") + r"([\d., ]*\d)" if " " in several else pattern
+    else:
+        has_cells = _COLUMN.search(separator) and _NEXT_CELL.match(text, found.end())
+        trouble = "has several values in its row" if has_cells else ""
+    rank = _Rank.MENTION if is_mention else _Rank.PLAIN
+    longer = ""
+    if behind.startswith("{") or _COLUMN.search(separator):
+        kind = kind_of(prefix + behind)
+    elif glued := _GLUED.search(prefix):
+        kind = glued[0]
+    elif not (kind := _split_of(f"{prefix} {behind}", found[1])) and (kind := _split_of(heading, found[1])):
+        longer = f"{heading}_{found[1]}"
+    return _Found(rank, word, follows, unit or unit_in_name(found[1]), kind, pattern, longer, trouble)
+
+
+def _split_of(around: str, name: str) -> str:
+    """Return the split that the words around a name tell last; empty for none, and for a name that tells one."""
+    splits = [] if _OF_SPLIT.search(name.replace("_", " ")) else _OF_SPLIT.findall(around)
+    return splits[-1].lower() if splits else ""
 
 
 def _shapes(names: Iterable[str]) -> re.Pattern[str]:

@@ -142,7 +142,7 @@ def pattern_in(message: str) -> str:
     "printed",
     [
         "The accuracy on 500 images of  train is 0.99\nIt's accuracy on 100 images of  test is 0.93\n",
-        'accuracy{run="a"} 0.93',
+        'accuracy{{run="a"}} 0.93',
         "copy 0.5 accuracy\nscale 0.93 accuracy",
     ],
 )
@@ -230,3 +230,72 @@ def test_a_unit_stands_before_the_number_or_behind_the_name(printed: str, value:
 @pytest.mark.parametrize(("name", "printed"), [("GFLOP/s", "n=1024  12.5 GFLOP/s"), ("ns/iter", "bench: 12.5 ns/iter")])
 def test_a_rate_is_read_before_its_name(name: str, printed: str) -> None:
     assert read(name, printed) == 12.5
+
+
+@pytest.mark.parametrize(
+    ("name", "printed", "value"),
+    [
+        ("val_acc", 'val_acc{split="val"} 0.93 1700000000', 0.93),
+        ("val_acc", "| **val_acc** | **0.93** |", 0.93),
+        ("val_acc", "- **val_acc:** 0.93", 0.93),
+        ("val_acc", "val_acc: **0.93**", 0.93),
+        ("val_acc", "val_acc: `0.93`", 0.93),
+        ("val_acc", "val_acc: 0.93\U0001f389", 0.93),
+        ("val_acc", "val_acc ==> 0.93", 0.93),
+        ("val_acc", "val_acc >>> 0.93", 0.93),
+        ("val_acc", "val_acc: mean 0.93 std 0.1", 0.93),
+        ("val_acc", "val_acc: 93 out of 100", 0.93),
+        ("tok_s", "tok_s: 1_000.5", 1000.5),
+        ("tok_s", "tok_s: 1\u202f234\u202f567", 1234567.0),
+        ("точность", "Точность: 0.93", 0.93),
+        ("验证准确率", "验证准确率为0.93", 0.93),
+        ("准确率", "最终准确率：0.93", 0.93),
+        ("val_acc", '{"metric":"val_acc","step":3,"value":0.93}', 0.93),
+        ("val_acc", '{"value":0.93,"name":"val_acc"}', 0.93),
+        ("BLEU", '{"name": "BLEU", "score": 27.4, "signature": "x"}', 27.4),
+        ("val_acc", '{\n "metrics": [\n  {\n   "name": "val_acc",\n   "value": 0.93\n  }\n ]\n}', 0.93),
+        ("val_acc", '{\n "val_acc": {\n  "mean": 0.93,\n  "std": 0.1\n }\n}', 0.93),
+        ("val_acc", "val_acc:\n  mean: 0.93\n  std: 0.1", 0.93),
+        ("val_acc", "{'train': {'acc': 0.99}, 'val': {'acc': 0.93}}", 0.93),
+        ("val/acc", '{"val": {"acc": 0.93}, "train": {"acc": 0.99}}', 0.93),
+        ("val_acc", "Val:\n  acc: 0.93\nTrain:\n  acc: 0.99", 0.93),
+        ("eval/reward", "| eval/ |  |\n|    reward | 22.5 |\n| train/ |  |\n|    reward | 1.5 |", 22.5),
+    ],
+)
+def test_a_value_is_read_by_its_labels_its_path_or_the_heading_above_it(name: str, printed: str, value: float) -> None:
+    assert read(name, printed) == value
+
+
+@pytest.mark.parametrize(
+    ("printed", "remedy"),
+    [
+        ('acc{split="train"} 0.99\nacc{split="val"} 0.93', "--pattern 'acc\\{split=\"val\"\\}\\s+(\\S+)'"),
+        ("{'val': {'acc': 0.93}, 'train': {'acc': 0.99}}", "--metric train_acc"),
+        ("Val:\n  acc: 0.93\nTrain:\n  acc: 0.99", "--metric train_acc"),
+        ("val - acc: 0.93\ntrain - acc: 0.99", r"--pattern 'train\s+\-\s+acc:\s+(\S+)'"),
+        ("[train] acc=0.99\n[val] acc=0.93", r"--pattern '\[val\]\s+acc=(\S+)'"),
+        ("acc (train): 0.99\nacc (val): 0.93", r"--pattern 'acc\s+\(val\):\s+(\S+)'"),
+        ("训练acc: 0.99\n验证acc: 0.93", r"--pattern '验证acc:\s+(\S+)'"),
+        ("| Metric | Train | Val |\n|---|---|---|\n| acc | 0.99 | 0.93 |", r"--pattern '\|\s+acc\s+\|\s+(\S+)'"),
+        ("acc: 0,93", r"--pattern 'acc:\s+(\S+)'"),
+        ("acc: 1.234,56", r"--pattern 'acc:\s+(\S+)'"),
+        ("acc: 1 234 567", r"--pattern 'acc:\s+([\d., ]*\d)'"),
+    ],
+)
+def test_a_value_that_may_be_another_one_is_asked_for(printed: str, remedy: str) -> None:
+    verdict = verdict_on(Metric("acc", Direction.MAX), printed)
+    assert verdict.outcome is Outcome.CRASH
+    assert remedy in verdict.message
+
+
+@pytest.mark.parametrize(
+    ("printed", "value"),
+    [("acc: 0,93", 0.93), ("acc: 1.234,56", 1234.56), ("acc: 1 234,5", 1234.5), ("acc: 1 234 567", 1234567.0)],
+)
+def test_a_pattern_tells_that_a_number_in_another_notation_is_one(printed: str, value: float) -> None:
+    assert value_of(Metric("acc", Direction.MAX, pattern=r"acc:\s+([\d., ]*\d)"), printed) == value
+
+
+def test_two_values_with_a_stroke_between_them_are_no_quotient() -> None:
+    assert read("acc", "acc: 0.99/0.93") is None
+    assert read("acc", "acc: 93/100") == 0.93

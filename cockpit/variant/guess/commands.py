@@ -18,7 +18,7 @@ _STARTS = re.compile(
 )
 _STOPS = frozenset({"|", ">", ">>", "<", "&&", "||", ";", "&", "2>&1", "#"})
 _NOT_A_RUN = re.compile(
-    r"prepare|download|sampl|(?<![a-z])test|setup|data|plot|anal[iy]|chat|convert|export|tok(?:enizer|_)|generate|demo|dashboard"
+    r"prepare|download|fetch|refresh|crawl|scrape|upload|publish|sampl|(?<![a-z])test|setup|data|plot|anal[iy]|chat|convert|export|tok(?:enizer|_)|generate|demo|dashboard"
     r"|monitor|leaderboard|profile|extract|verify|install|orchestrat|cached|seed_|eval|compare|infer|agent|overnight"
 )
 """Parts of the names of scripts that do something other than an experiment."""

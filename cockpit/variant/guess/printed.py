@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 NAMES_AT_MOST = 200
 EXPRESSION_CHARACTERS = 60
-_BEFORE = re.compile(r"([A-Za-z][\w.@/-]*(?: [A-Za-z][\w.@/-]*)?)[\"']?\s*[:=]?\s*$", re.ASCII)
-"""The name at the end of a text that a number follows."""
+_BEFORE = re.compile(
+    r"([A-Za-z][\w.@/-]*(?: [A-Za-z][\w.@/-]*)?)[\"']?(?: ?\([^()\d]{1,40}\)\s*[:=])?\s*[:=]?\s*$", re.ASCII
+)
+"""The name at the end of a text that a number follows. A remark in brackets may stand between them."""
 _IN_TEMPLATE = re.compile(
     r"([A-Za-z][\w.@/-]*(?: [A-Za-z][\w.@/-]*)?)\s*[:=]\s*(?:%[\d.+-]*l?[fgeds]|\$?\{[^{}]{0,60}\}|[-+]?\.?\d)",
     re.ASCII,
