@@ -204,7 +204,8 @@ def test_names_that_code_prints_with_a_number(source: str, names: list[str]) -> 
      "python $FILE train.py",
      "python train.py <your config>", "python train.py --sample-only", "python train.py --eval_only=True",
      "pip install train.py", "python sample.py", "python 'open quote train.py", "python train.py download",
-     "python train.py eval --fast", "python run train.py"],
+     "python train.py eval --fast", "python run train.py", "python train.py init", "python train.py --download",
+     "python train.py writes metrics and artifacts"],
 )  # fmt: skip
 def test_commands_that_are_no_experiment_are_left_out(line: str) -> None:
     files = {"README_md": f"```\n{line}\n```\n", "train_py": "", "sample_py": "", "data__prepare_py": "", "up_py": ""}
@@ -402,3 +403,30 @@ def test_each_sentence_of_a_line_counts_alone() -> None:
         "prompts/system.txt": "You solve problems.\n",
     }
     assert guess_repository(Listing(frozenset(texts), texts)).file.value == "prompts/system.txt"
+
+
+def test_a_harness_that_imports_the_edited_file_is_its_command_whatever_its_name_says() -> None:
+    program = (
+        "`train.py` is the single file you modify.\n\n```\nuv run prepare.py --download\n```\n\n"
+        "Run the backtest:\n\n```\nuv run prepare.py\n```\n\nYour optimization target is the **Sharpe ratio**.\n"
+    )
+    prepare = (
+        'def score():\n    import train\n\n\nprint(f"  Avg Loss: {loss:.2f}")\nprint(f"  Sharpe Ratio: {x:.2f}")\n'
+    )
+    found = guessed(program_md=program, train_py="FAST = 3\n", prepare_py=prepare)
+    assert (found.file.value, found.command.value) == ("train.py", "uv run prepare.py")
+    assert (found.metric.value, found.direction.value) == ("Sharpe Ratio", Direction.MAX)
+    assert found.questions == []
+
+
+def test_a_score_that_documents_name_and_the_code_does_not_print_leaves_another_one_open() -> None:
+    program = "The metric is the **Sharpe ratio**: higher is better.\n"
+    found = guessed(program_md=program, train_py='print(f"Avg Loss: {loss:.2f}")\n')
+    assert [one.value for one in found.metric.candidates] == ["Avg Loss", "Sharpe ratio"]
+
+
+def test_a_name_with_a_remark_is_a_name_and_an_exception_no_number() -> None:
+    source = 'print(f">>> MEAN SHARPE (all windows) : {x}")\n'
+    assert [one.name for one in printed_names(source)] == ["MEAN SHARPE"]
+    found = guessed(README_md="`python main.py`\n", main_py='LR = 1\nprint(f"loop error: {e}")\n')
+    assert found.metric.value == ""

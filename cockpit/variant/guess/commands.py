@@ -7,6 +7,8 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from cockpit.variant.guess.listing import Listing
+from cockpit.variant.guess.printed import imported_modules
+from cockpit.variant.guess.statements import edited_files
 
 RUNNERS = (("uv", "run"), ("poetry", "run"), ("pixi", "run"), ("pipenv", "run"), ("pdm", "run"), ("rye", "run"))
 LAUNCHERS = frozenset({"torchrun", "accelerate", "deepspeed"})
@@ -31,9 +33,14 @@ _OTHER_STARTS = re.compile(
 )
 """Commands that start something other than Python."""
 _TRAINS_NOTHING = re.compile(
-    r"--(?:\w+[-_]only|no[-_]train|skip[-_]train\w*|help|version|dry[-_]run)(?:=true)?", re.IGNORECASE
+    r"--(?:\w+[-_]only|no[-_]train|skip[-_]train\w*|help|version|dry[-_]run|download|setup|init)(?:=true)?",
+    re.IGNORECASE,
 )
 """Options with which a training script does something else."""
+_NO_RUNS = frozenset({"init", "help", "list", "show", "status", "login", "clean", "stop"})
+"""Commands of a script's own that start no experiment."""
+PROSE_WORDS = 3
+"""Plain words behind a script that make a line a sentence about it: `python train.py writes metrics and artifacts`."""
 _PLACEHOLDER = re.compile(r"<[\w -]+>|\.\.\.|…|\bpath/to\b|\{|\[|\$")
 
 
@@ -92,7 +99,7 @@ def _other_command(listing: Listing, document: str, text: str, evidence: str) ->
     if not words or _PLACEHOLDER.search(" ".join(words)):
         return None
     shell = _shell_script(listing, document, words)
-    if shell and (_prepares(shell) or any(_commands(listing, document, text, evidence))):
+    if shell and (_prepares(shell) or any(_commands(listing, document, text, evidence, frozenset()))):
         return None
     is_missing = not shell and any(word.endswith(".sh") for word in words[:2])
     return None if is_missing else Command(words, shell, evidence, is_loop)
@@ -106,9 +113,11 @@ def _prepares(shell: str) -> bool:
 
 def _commands_in(listing: Listing, documents: list[str]) -> list[Command]:
     found: dict[str, Command] = {}
+    paths = (PurePosixPath(one.value) for one in edited_files(listing))
+    edited = frozenset(".".join(path.with_suffix("").parts).removeprefix("src.") for path in paths)
     for document in documents:
         for number, line in _joined(listing, document):
-            for command in _commands(listing, document, line, f"{document} line {number}"):
+            for command in _commands(listing, document, line, f"{document} line {number}", edited):
                 known = found.get(command.text)
                 if known is None or (command.is_loop and not known.is_loop):
                     found[command.text] = command
@@ -130,7 +139,10 @@ def _joined(listing: Listing, path: str) -> Iterator[tuple[int, str]]:
         yield first, pending
 
 
-def _commands(listing: Listing, document: str, line: str, evidence: str, depth: int = 0) -> Iterator[Command]:
+def _commands(
+    listing: Listing, document: str, line: str, evidence: str, edited: frozenset[str], depth: int = 0
+) -> Iterator[Command]:
+    """Yield the commands of a line. A script that imports a module of `edited` runs it, whatever its name says."""
     stripped = line.strip()
     for start in _STARTS.finditer(stripped):
         rest = stripped[start.start() :].split("`", 1)[0]
@@ -141,15 +153,18 @@ def _commands(listing: Listing, document: str, line: str, evidence: str, depth: 
         if shell := _shell_script(listing, document, words):
             if not depth and not _NOT_A_RUN.search(PurePosixPath(shell).stem):
                 for number, inner in _joined(listing, shell):
-                    yield from _commands(listing, shell, inner, f"{shell} line {number}, which {evidence} runs", 1)
+                    yield from _commands(
+                        listing, shell, inner, f"{shell} line {number}, which {evidence} runs", edited, 1
+                    )
             continue
         script = script_of_command(listing, words, document)
         old = words[:-1] if folder else words
         missing = any(word.endswith(".py") and not listing.resolve(word, document) for word in old)
         is_judge = is_loop and bool(_JUDGES.search(PurePosixPath(script).stem))
+        is_judge = is_judge or bool(edited & imported_modules(listing.texts.get(script, "")))
         is_wanted = script and not missing and (is_run(script) or is_judge)
         if is_wanted and not any(map(_TRAINS_NOTHING.fullmatch, words)):
-            if _does_something_else(words, script) or _runs_a_word(words):
+            if _does_something_else(words, script) or _runs_a_word(words) or _is_sentence(words, script):
                 continue
             from_top = tuple(_from_top(listing, word, document) for word in words)
             yield Command(from_top, script, evidence, is_loop, folder)
@@ -161,11 +176,18 @@ def _runs_a_word(words: tuple[str, ...]) -> bool:
     return at + 1 < len(words) and words[at + 1].isalnum()
 
 
+def _is_sentence(words: tuple[str, ...], script: str) -> bool:
+    """Return True if plain words alone follow the script, as in a sentence about it."""
+    at = next((i for i, word in enumerate(words) if _is_script(word, script)), len(words))
+    follows = words[at + 1 :]
+    return len(follows) >= PROSE_WORDS and all(word.strip(".,:").isalpha() for word in follows)
+
+
 def _does_something_else(words: tuple[str, ...], script: str) -> bool:
     """Return True if the first argument is a command of the script's own, such as `download` or `eval`."""
     at = next((i for i, word in enumerate(words) if _is_script(word, script)), len(words))
     first = words[at + 1] if at + 1 < len(words) else ""
-    return first.isalpha() and first.islower() and bool(_NOT_A_RUN.match(first))
+    return first.isalpha() and first.islower() and bool(_NOT_A_RUN.match(first) or first in _NO_RUNS)
 
 
 def _folder_of_new(listing: Listing, words: tuple[str, ...]) -> str:

@@ -32,6 +32,8 @@ _OF_ANOTHER = re.compile(r"(?:champion|incumbent|baseline|previous|reference|tar
 """Words before a name that mark it as the score of another run."""
 _AGGREGATE = re.compile(r"(?:mean|avg|average|median|final|result|best|total)s?", re.IGNORECASE)
 """Names of aggregates, which do not say what was measured."""
+_EXCEPTIONS = frozenset({"e", "err", "error", "ex", "exc", "exception"})
+"""Names that code gives to an exception: `error: {e}` prints no number."""
 _SEPARATORS = re.compile(r"[\s_-]+")
 
 
@@ -213,7 +215,28 @@ def guessed_metric(listing: Listing, sources: list[str]) -> Guessed:
             one = _ranked(printed, path, statements, told)
             if one is not None and one.rank > ranked.get(_plain(one.name), _Named(0, "", "")).rank:
                 ranked[_plain(one.name)] = one
-    return _best(ranked.values())
+    return _doubted(_best(ranked.values()), statements, ranked)
+
+
+def _doubted(found: Guessed, statements: list[Statement], ranked: Mapping[str, _Named]) -> Guessed:
+    """Leave a guess open if the documents name another score as the metric, which the code does not print."""
+    if not found.is_clear or any(_plain(one.name) in ranked for one in statements):
+        return found
+    words = set(_plain(found.value).split("_"))
+    told = [one for one in statements if _SCORE.search(one.name) and _is_name(one.name)]
+    if not told or any(words.intersection(_plain(one.name).split("_")) for one in told):
+        return found
+    first = Candidate(found.value, found.evidence)
+    return found._replace(candidates=(first, Candidate(told[0].name, f"{told[0].evidence} names it")))
+
+
+def _is_name(text: str) -> bool:
+    """Return True if a text may be the name of a metric."""
+    try:
+        check_name(text)
+    except MetricError:
+        return False
+    return True
 
 
 def metric_in_output(listing: Listing, printed: Iterable[Printed]) -> Guessed:
@@ -246,9 +269,7 @@ def _ranked(
     name = printed.name
     if _OF_ANOTHER.fullmatch(printed.before):
         return None
-    try:
-        check_name(name)
-    except MetricError:
+    if not _is_name(name) or printed.value in _EXCEPTIONS:
         return None
     evidence = f"{path} line {printed.line} prints it"
     said = next((one for one in statements if _plain(one.name) == _plain(name)), None)

@@ -25,7 +25,7 @@ _ALONE = re.compile(r"\b(?:single|only|one|the)\b[^.]{0,20}\bfile\b|\bfile\b[^.]
 _NAME_BETWEEN = r"(?: [`*\"']?[\w./-]{1,40}[`*\"']?)?"
 """A name inside `lower NAME is better`."""
 _TELLS_METRIC = re.compile(
-    r"\bmetric\b|\bobjective\b|\bgoal\b|\bscored?\b|\bm(?:ax|in)imi[sz]e|\bgrep\b"
+    r"\bmetric\b|\boptimi[sz]ation target\b|\bobjective\b|\bgoal\b|\bscored?\b|\bm(?:ax|in)imi[sz]e|\bgrep\b"
     rf"|(?:lower|higher|smaller|larger){_NAME_BETWEEN} is better",
     re.IGNORECASE,
 )
