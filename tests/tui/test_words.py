@@ -3,7 +3,7 @@
 import pytest
 
 from cockpit.core.events import Decided, IncumbentSet
-from cockpit.core.model import Estimate, ExperimentStatus
+from cockpit.core.model import AttemptKind, Estimate, ExperimentStatus
 from cockpit.read.kept_stack import kept_words
 from cockpit.read.warnings import verdict_words
 from cockpit.tui.theme import DARK
@@ -144,3 +144,22 @@ async def test_the_stack_has_a_cost_only_if_clusters_have_a_price(screen_on: Ope
         app.show_state()
         await settle(pilot)
         assert "7 stack" in words_on(app) and "runs spent" not in words_on(app)
+
+
+async def test_a_command_of_the_palette_keeps_its_help_beside_long_arguments(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 80, 24) as pilot:
+        await press(pilot, "colon", *"envelope")
+        (row,) = (row for row in words_on(app).split("\n") if "Set the limits" in row)
+        assert "usd=" in row
+
+
+async def test_the_kind_of_an_attempt_and_its_cluster_are_apart(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 80, 24) as pilot:
+        assert app.state is not None
+        known = next(one for one in app.state.experiments.values() if len(one.attempts) == 1 and one.scores)
+        attempt = app.state.attempts[known.attempts[0]]
+        attempt.kind = AttemptKind.CONFIRMATION
+        await press(pilot, "colon", *f"open {known.id}", "enter")
+        assert f"confirmation {attempt.cluster} {attempt.hardware}" in words_on(app)

@@ -18,7 +18,7 @@ from cockpit.read.waves import status_word
 from cockpit.read.wording import runs_words, with_minus
 from cockpit.tui.actions.registry import Here
 from cockpit.tui.figures import clock, difference_words, duration, score_words, signed, span_words, value
-from cockpit.tui.plain import plain, wrap
+from cockpit.tui.plain import plain, width_of, wrap
 from cockpit.tui.rows import Ink, Row, hint_rows, title_row
 from cockpit.tui.screens.base import CockpitScreen, ScreenContext
 from cockpit.tui.views.clusters import EVALUATING
@@ -84,6 +84,11 @@ def outcome_ink(outcome: Outcome | None) -> str:
     return "good" if outcome is Outcome.VALID else "bad"
 
 
+def _names(attempt: Attempt) -> tuple[str, str, str, str]:
+    """Return the attempt, its kind, its cluster and the class of that, in words."""
+    return plain(attempt.id), str(attempt.kind), plain(attempt.cluster) or "–", plain(attempt.hardware)
+
+
 class Attempts(Listing):
     """The attempts: cluster, outcome and score of each."""
 
@@ -106,18 +111,20 @@ class Attempts(Listing):
             return rows
         if not self.keys:
             rows.append(Row(width, self.palette).put(" It has not run yet.", "dim").strip())
-        for key in self.window(height - 1):
-            rows.append(self._row(self.state.session.metric, self.state.attempts[key], width, key == self.selected))
-        return rows
+        shown = [self.state.attempts[key] for key in self.window(height - 1)]
+        names = [_names(attempt) for attempt in shown]
+        cells = [max(map(width_of, column)) + 1 for column in zip(*names, strict=True)]
+        metric = self.state.session.metric
+        return rows + [self._row(metric, attempt, width, cells) for attempt in shown]
 
     def on_click(self, event: events.Click) -> None:
         if event.y >= 1:
             self.select_index(self.top + event.y - 1)
 
-    def _row(self, metric: Metric, attempt: Attempt, width: int, chosen: bool) -> Strip:
-        row = Row(width, self.palette, self.palette.selection if chosen else None).skip()
-        row.put(plain(attempt.id), "key", 9).put(str(attempt.kind), "dim", 12)
-        row.put(plain(attempt.cluster) or "–", "text", 7).put(plain(attempt.hardware), "dim", 5)
+    def _row(self, metric: Metric, attempt: Attempt, width: int, cells: list[int]) -> Strip:
+        row = Row(width, self.palette, self.palette.selection if attempt.id == self.selected else None).skip()
+        for name, ink, column in zip(_names(attempt), ("key", "dim", "text", "dim"), cells, strict=True):
+            row.put(name, ink, column)
         done = attempt.status is AttemptStatus.ENDED
         word = str(attempt.outcome) if done and attempt.outcome else str(attempt.status)
         word = EVALUATING if is_evaluating(attempt) else word

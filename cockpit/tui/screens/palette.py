@@ -10,7 +10,7 @@ from textual.widgets import Input
 from cockpit.core.nearest import did_you_mean
 from cockpit.tui.actions.effects import Effects, Problem
 from cockpit.tui.actions.registry import Action, Here, Registry, effects_of, key_name
-from cockpit.tui.plain import plain, wrap
+from cockpit.tui.plain import cut, plain, width_of, wrap
 from cockpit.tui.rows import Row, hint_rows
 from cockpit.tui.widgets.line import LineInput
 from cockpit.tui.widgets.pane import Pane
@@ -58,8 +58,8 @@ class Matches(Pane):
             row.put(" ".join(key_name(key) for key in action.keys[:2]), "accent", 7)
             asked = number == self.index and not self.has_words
             words = f"not now: {why_not}" if why_not and asked else action.help
-            row.put(words, "faint" if why_not else "text", max(10, row.left - len(action.takes) - 2))
-            row.end(action.takes + " ", "dim")
+            row.put(words, "faint" if why_not else "text", max(row.left // 3, row.left - width_of(action.takes) - 2))
+            row.end(cut(action.takes, row.left - 2) + " ", "dim")
             rows.append(row.strip())
         return rows if self.actions else hint_rows(width, self.palette, self._unknown())
 

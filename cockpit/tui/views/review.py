@@ -9,7 +9,7 @@ from cockpit.read.forecasts import LIKELY, ArmForecast, gigabytes, percent
 from cockpit.read.scores import Difference, Score, difference_to_base, score_of
 from cockpit.read.warnings import VERDICTS, MemoryLimits, verdict_words, warning
 from cockpit.read.waves import is_baseline
-from cockpit.read.wording import spread_words
+from cockpit.read.wording import spread_words, with_minus
 from cockpit.tui.figures import difference_words, score_words, value
 from cockpit.tui.plain import plain
 
@@ -97,7 +97,7 @@ def arm_view(
         crash=percent(forecast.crash) if forecast else "",
         likely=forecast is not None and forecast.crash.mean >= LIKELY,
         memory=_memory_words(forecast, edits) if forecast else "",
-        warning=plain(_beside(state, arm, delta, warning(state, arm, memory))),
+        warning=plain(with_minus(_beside(state, arm, delta, warning(state, arm, memory)))),
     )
 
 
