@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cockpit.core.model import ExperimentStatus
 from cockpit.core.state import State
-from cockpit.fleet.node.runner import in_one_line
+from cockpit.fleet.node.code_evidence import in_one_line
 
 GONE = frozenset({ExperimentStatus.DISCARDED, ExperimentStatus.CRASHED, ExperimentStatus.DROPPED})
 

@@ -21,7 +21,7 @@ from cockpit.fleet.base import Job, JobEnded, Report
 from cockpit.fleet.local import fleet as local
 from cockpit.fleet.local.devices import slots
 from cockpit.fleet.local.fleet import LocalFleet
-from cockpit.fleet.node import runner
+from cockpit.fleet.node import command
 from cockpit.fleet.node.capped_log import Log
 from cockpit.fleet.node.disk import RetryForRoom
 from cockpit.fleet.node.system_calls import Confinement
@@ -284,9 +284,9 @@ def test_a_run_that_found_no_process_to_start_in_is_lost_and_no_crash(
     log = Log(str(tmp_path / "log"))
     limits = dict.fromkeys(("memory_mb", "disk_mb", "processes", "cores"), 0)
     wanted = {"command": [], "source": "", "environment": {}, "time_limit_s": 60, "limits": limits}
-    ended = runner.run(UNCONFINED | wanted, RetryForRoom([], 0.5), log)
+    ended = command.run(UNCONFINED | wanted, RetryForRoom([], 0.5), log)
     log.close()
-    assert ended["reason"] == runner.LOST
+    assert ended["reason"] == command.LOST
     assert "[cockpit waits to start it: [Errno 11] Resource temporarily unavailable]" in (tmp_path / "log").read_text()
 
 

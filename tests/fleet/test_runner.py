@@ -20,7 +20,7 @@ from cockpit.fleet.base import Job, JobEnded, JobStarted, Report
 from cockpit.fleet.local import fleet as local
 from cockpit.fleet.local.devices import slots
 from cockpit.fleet.local.fleet import LocalFleet, processes_of
-from cockpit.fleet.node import capped_log, job_setup, runner, usage
+from cockpit.fleet.node import capped_log, command, job_setup, usage
 from cockpit.fleet.node.confinement import Wall, available
 from cockpit.fleet.run_log import RunLog, RunVerdict
 
@@ -132,7 +132,7 @@ def test_a_run_that_floods_its_log_is_capped_and_still_scored(tmp_path: Path) ->
     assert log.startswith(b"first line") and log.endswith(b"val_bpb: 0.98\n")
     assert b"[cockpit cut " in log
     samples = (took_s + 2) * capped_log.SAMPLE_BYTES_PER_S
-    assert len(log) < capped_log.HEAD_BYTES + capped_log.TAIL_BYTES + runner.READ_BYTES + samples
+    assert len(log) < capped_log.HEAD_BYTES + capped_log.TAIL_BYTES + command.READ_BYTES + samples
 
 
 def test_ten_thousand_lines_a_second_are_kept_whole(tmp_path: Path) -> None:

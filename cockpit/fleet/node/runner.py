@@ -9,37 +9,28 @@ standard library is imported: it must start at once, also on a node without cock
 """
 
 import contextlib
-import ctypes
 import fcntl
-import hashlib
 import json
 import os
 import resource
-import select
 import shutil
 import signal
-import stat
-import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
 
-from cockpit.fleet.node import system_calls
 from cockpit.fleet.node.capped_log import FULL, Log
+from cockpit.fleet.node.code_evidence import code_evidence, evidence, in_one_line
+from cockpit.fleet.node.command import EXITED, LOST, TIMED_OUT, adopt_orphans, run
 from cockpit.fleet.node.data import fingerprints, write_marks
 from cockpit.fleet.node.device_use import DeviceUse
-from cockpit.fleet.node.disk import RetryForRoom, may_pass
+from cockpit.fleet.node.disk import RetryForRoom
 from cockpit.fleet.node.signals import survive_unused_signals
-from cockpit.fleet.node.task_limit import TaskLimit
-from cockpit.fleet.node.usage import Limits, descendants
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
+    from typing import Any
 
-    Hashes = dict[str, tuple[str, tuple[int, ...]]]
-
-KILL_AFTER_S = 5.0
-REAP_WITHIN_S = 5.0
 SCORE_BYTES = 1 << 16
 CODE_SUFFIXES = (
     ".py", ".pyc", ".pyd", ".pyi", ".pyz", ".pth", ".so", ".dll", ".dylib", ".sh", ".toml", ".cfg", ".ini", ".mk",
@@ -48,22 +39,14 @@ CODE_SUFFIXES = (
 """Suffixes of files that a run may not leave for the score command: they could change what it does."""
 CODE_NAMES = ("makefile", "gnumakefile", "justfile", "rakefile")
 """Names of such files. Those that begin with a dot are left out too: R runs `.Rprofile`."""
-READ_BYTES = 1 << 20
 LAST_BYTES, LAST_CHARACTERS = 4096, 300
 """Bytes read of a failed scorer's log, and characters of its last line in the message."""
-LOOK_EVERY_S = 0.1
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 """A text that Linux changes at each start."""
 MODEL_SHARE = 0.5
 """Share of the free disk that the copy of a model may take."""
-CODE_FILES_AT_MOST = 2_000
-"""Python files of a run's folder that are hashed beside those that were there before it."""
-CODE_BYTES_AT_MOST = 1 << 30
-"""Bytes that are hashed of all of them."""
 SERVER_FOLDERS = ("scoring", "probing")
 CREATE_NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY
-TIMED_OUT, CANCELLED, OVER_LIMIT, EXITED, LOST = "timeout", "cancelled", "limit", "exited", "lost"
-PR_SET_CHILD_SUBREAPER = 36
 
 
 def main() -> None:
@@ -87,8 +70,7 @@ def run_job(folder: str, on_start: "Callable[[dict[str, object]], None]", retry_
     fcntl.flock(started, fcntl.LOCK_EX)  # the kernel releases it, however this process ends
     with open(os.path.join(folder, "job.json"), encoding="utf-8") as file:
         job = json.load(file)
-    before = evidence(job["source"], [job["script"], *job.get("hashed", ())])
-    data_before, marks = fingerprints(job.get("data", {})), write_marks(job.get("data", {}))
+    inputs = HashedInputs(job)
     copy_inputs(job, folder, retry)
     log = retry.call(lambda: Log(job["log_path"]))
     noted = {"pid": os.getpid(), "wall": job["confinement"][0], **times()}
@@ -103,26 +85,47 @@ def run_job(folder: str, on_start: "Callable[[dict[str, object]], None]", retry_
     log.close(retry)
     ended |= incomplete_output(log, ended)
     used = usage(float(str(ended.pop("sampled_s", 0.0))))
-    after = evidence(job["source"], [job["script"], *job.get("hashed", ()), *before])
+    code = inputs.code_evidence()
+    scores = scores_of(job, folder, retry, ended)
+    data = inputs.data_evidence()
+    ended["evidence"] = {**code, **data, **used, "cut_bytes": log.cut_bytes, "wall_s": wall_s, **scores}
+    ended = {**ended, **times()}
+    while not write_note(folder, "ended.json", ended):
+        time.sleep(1.0)
+    return ended
+
+
+class HashedInputs:
+    """A job's code and data, hashed before its run, to compare with what they are after it."""
+
+    def __init__(self, job: "dict[str, Any]") -> None:
+        self._source, self._data = job["source"], job.get("data", {})
+        self._named = [job["script"], *job.get("hashed", ())]
+        self._code = evidence(self._source, self._named)
+        self._fingerprints, self._marks = fingerprints(self._data), write_marks(self._data)
+
+    def code_evidence(self) -> "dict[str, object]":
+        return code_evidence(self._code, evidence(self._source, [*self._named, *self._code]))
+
+    def data_evidence(self) -> "dict[str, object]":
+        """Return the fingerprints of the data before and now, and the paths that were written to and restored."""
+        before, marks = self._fingerprints, self._marks
+        after, marks_after = fingerprints(self._data), write_marks(self._data)
+        restored = (name for name in marks if marks[name] != marks_after[name] and before[name] == after[name])
+        return {"data_before": before, "data_after": after, "data_restored": sorted(restored)}
+
+
+def scores_of(
+    job: "dict[str, object]", folder: str, retry: RetryForRoom, ended: "dict[str, object]"
+) -> "dict[str, object]":
+    """Return what the scorer and the score command say about a run that succeeded. A lost command loses the run."""
     rescore = score(job, folder, retry) if job.get("scorer") and ended["exit_code"] == 0 else None
     scored = None
     if job.get("score_command") and ended["reason"] == EXITED and ended["exit_code"] == 0:
         scored = run_score_command(job, folder, retry)
         if scored["reason"] == LOST:
             ended |= {"reason": LOST, "message": scored["message"]}
-    ended["evidence"] = {
-        **code_evidence(before, after),
-        **data_evidence(job, data_before, marks),
-        **used,
-        "cut_bytes": log.cut_bytes,
-        "wall_s": wall_s,
-        "rescore": rescore,
-        "scored": scored,
-    }
-    ended = {**ended, **times()}
-    while not write_note(folder, "ended.json", ended):
-        time.sleep(1.0)
-    return ended
+    return {"rescore": rescore, "scored": scored}
 
 
 def copy_inputs(job: "dict[str, object]", folder: str, retry: RetryForRoom) -> None:
@@ -144,24 +147,6 @@ def usage(sampled_s: float) -> "dict[str, object]":
         "cpu_s": max(children.ru_utime + children.ru_stime, sampled_s),
         "peak_rss_mb": children.ru_maxrss / 1024,
     }
-
-
-def code_evidence(before: "Hashes", after: "Hashes") -> "dict[str, object]":
-    """Return the hashes of the code before and after the run, and the files written in between."""
-    return {
-        "before": {name: digest for name, (digest, _) in before.items()},
-        "after": {name: digest for name, (digest, _) in after.items()},
-        "changed": sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name)),
-    }
-
-
-def data_evidence(job: "dict[str, object]", before: "dict[str, str]", marks: "dict[str, str]") -> "dict[str, object]":
-    """Return the fingerprints of the data before and now, and the paths that were written to and restored."""
-    paths = job.get("data", {})
-    assert isinstance(paths, dict)
-    after, marks_after = fingerprints(paths), write_marks(paths)
-    restored = (name for name in marks if marks[name] != marks_after[name] and before[name] == after[name])
-    return {"data_before": before, "data_after": after, "data_restored": sorted(restored)}
 
 
 def incomplete_output(log: Log, ended: "dict[str, object]") -> "dict[str, object]":
@@ -282,188 +267,6 @@ def link_outputs(source: str, room: str) -> list[str]:
                 os.makedirs(inside, exist_ok=True)
                 os.link(path, target)
     return changed
-
-
-def run(
-    job: "dict[str, object]", retry: RetryForRoom, log: Log, device: "DeviceUse | None" = None
-) -> "dict[str, object]":
-    """Run the command to its end. Returns reason, exit code and message.
-
-    The system calls that its wall leaves open are refused to this process too, from now on.
-    """
-    system_calls.refuse(system_calls.Confinement(*job["confinement"]))  # type: ignore[misc]
-
-    limits = Limits(job)
-    task_limit = TaskLimit(limits.processes)
-
-    def start() -> "subprocess.Popen[bytes]":
-        with task_limit.applied():
-            begun: subprocess.Popen[bytes] = subprocess.Popen(
-                job["command"],  # type: ignore[call-overload]
-                cwd=job["source"],
-                env=job["environment"],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        return begun
-
-    try:
-        child = retry.call(
-            start,
-            float(str(job["time_limit_s"])),
-            lambda error: log.write(f"[cockpit waits to start it: {error}]\n".encode()),
-        )
-    except OSError as error:
-        task_limit.remove()
-        message = f"it could not be started: {error}"
-        log.write(f"{message}\n".encode())
-        return {"exit_code": 127, "reason": LOST if may_pass(error) else EXITED, "message": message, "sampled_s": 0.0}
-    reason, message = watch(child, job, limits, retry.cancelled, log, device, task_limit)
-    if reason == EXITED and (refused := task_limit.exceeded()):
-        reason, message = OVER_LIMIT, refused
-    task_limit.forbid_more()
-    end_descendants(child.pid, task_limit)
-    task_limit.remove()
-    drain(child, log)
-    return {"exit_code": child.returncode, "reason": reason, "message": message, "sampled_s": limits.processor_s()}
-
-
-def watch(
-    child: "subprocess.Popen[bytes]", job: "dict[str, object]", limits: "Limits", cancelled: list[int], log: Log,
-    device: "DeviceUse | None", task_limit: TaskLimit,
-) -> tuple[str, str]:  # fmt: skip
-    """Copy output until the child ends; end its group at a limit or when cancelled. Returns (reason, message).
-
-    Limits of what it uses hold in the seconds too that it has to end in.
-    """
-    deadline = time.monotonic() + float(str(job["time_limit_s"]))
-    reason, message = EXITED, ""
-    assert child.stdout is not None
-    os.set_blocking(child.stdout.fileno(), False)
-    open_pipe = True
-    while child.poll() is None:
-        open_pipe = copy(child, log, LOOK_EVERY_S) if open_pipe else wait(child)
-        if device is not None and log.at_line_start and (line := device.take()):
-            log.write(line)
-        now = time.monotonic()
-        over = task_limit.exceeded() or limits.exceeded(os.getpid(), now)
-        if over:
-            end_group(child.pid, signal.SIGKILL)  # more time would harm others
-        if reason == EXITED:
-            if cancelled or over or now > deadline:
-                reason, message = (CANCELLED, "") if cancelled else (OVER_LIMIT, over) if over else (TIMED_OUT, "")
-                end_group(child.pid, signal.SIGTERM)
-                deadline = now + KILL_AFTER_S
-        elif now > deadline:
-            end_group(child.pid, signal.SIGKILL)
-        log.had_room = log.had_room and log.has_room()
-    return reason, message
-
-
-def copy(child: "subprocess.Popen[bytes]", log: Log, wait_s: float) -> bool:
-    """Copy the child's output for `wait_s` at most. Returns False once its output is closed."""
-    assert child.stdout is not None
-    ready, _, _ = select.select([child.stdout], [], [], wait_s)
-    if not ready:
-        return True
-    try:
-        data = os.read(child.stdout.fileno(), READ_BYTES)
-    except BlockingIOError:
-        return True
-    log.write(data)
-    return bool(data)
-
-
-def wait(child: "subprocess.Popen[bytes]") -> bool:
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        child.wait(LOOK_EVERY_S)
-    return False
-
-
-def drain(child: "subprocess.Popen[bytes]", log: Log) -> None:
-    """Copy the rest of the pipe; its writers have ended."""
-    until = time.monotonic() + REAP_WITHIN_S
-    while time.monotonic() < until and copy(child, log, 0.0):
-        assert child.stdout is not None
-        if not select.select([child.stdout], [], [], 0.0)[0]:
-            return
-
-
-def adopt_orphans() -> None:
-    """Make this process the parent of every descendant whose own parent ends, so that none outlives the run."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def end_descendants(group: int, task_limit: TaskLimit) -> None:
-    """Kill the run's group, and every descendant that left it, and collect them."""
-    end_group(group, signal.SIGKILL)
-    until = time.monotonic() + REAP_WITHIN_S
-    while time.monotonic() < until:
-        left = {*descendants(os.getpid())[1:], *task_limit.remaining()} - {os.getpid()}
-        for pid in left:
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
-        with contextlib.suppress(OSError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        if not left:
-            return
-        time.sleep(0.01)
-
-
-def end_group(group: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, number)
-
-
-def evidence(source: str, named: "Iterable[str]") -> "Hashes":
-    """Return the named files and the Python files at the top of a run's folder: name to (sha256, marks of a write).
-
-    A write changes a file's ctime, which cannot be set, so code that was edited and restored is found too. The number
-    and size of the files are bounded. Only regular files have a hash.
-    """
-    found: Hashes = {}
-    left = CODE_BYTES_AT_MOST
-    names = sorted({*named})
-    with contextlib.suppress(OSError):
-        names += sorted(name for name in os.listdir(source) if name.endswith(".py"))[:CODE_FILES_AT_MOST]
-    for name in names:
-        path = os.path.join(source, name)
-        with contextlib.suppress(OSError, ValueError):
-            if (known := readable(name)) not in found:
-                status = os.lstat(path)
-                marks = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-                hashed, used = digest(path, left)
-                found[known], left = (hashed, marks), left - used
-    return found
-
-
-def digest(path: str, most_bytes: int) -> "tuple[str, int]":
-    """Return (SHA-256, bytes) of a file; a text instead of the hash if it is not one or too large. Raises OSError."""
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_NOCTTY)) as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            return "not a file", 0
-        if status.st_size > most_bytes:
-            return "too large", 0
-        found, used = hashlib.sha256(), 0
-        while used <= most_bytes and (data := file.read(READ_BYTES)):
-            found.update(data)
-            used += len(data)
-        return found.hexdigest(), used
-
-
-def readable(name: str) -> str:
-    """Return a file's name as text, with an escape for each byte that is not UTF-8."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-def in_one_line(name: str) -> str:
-    """Return a file's name as text that can be shown, with a question mark for each character that cannot."""
-    return "".join(one if one.isprintable() else "?" for one in readable(name))
 
 
 def write_note(folder: str, name: str, what: "dict[str, object]") -> bool:

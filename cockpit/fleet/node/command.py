@@ -1,0 +1,161 @@
+"""Runs a command of a job to its end, with all its descendants, within its limits."""
+
+import contextlib
+import ctypes
+import os
+import select
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+from cockpit.fleet.node import system_calls
+from cockpit.fleet.node.capped_log import Log
+from cockpit.fleet.node.disk import RetryForRoom, may_pass
+from cockpit.fleet.node.task_limit import TaskLimit
+from cockpit.fleet.node.usage import Limits, descendants
+
+if TYPE_CHECKING:
+    from cockpit.fleet.node.device_use import DeviceUse
+
+TIMED_OUT, CANCELLED, OVER_LIMIT, EXITED, LOST = "timeout", "cancelled", "limit", "exited", "lost"
+KILL_AFTER_S = 5.0
+REAP_WITHIN_S = 5.0
+LOOK_EVERY_S = 0.1
+READ_BYTES = 1 << 20
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def run(
+    job: "dict[str, object]", retry: RetryForRoom, log: Log, device: "DeviceUse | None" = None
+) -> "dict[str, object]":
+    """Run the command to its end. Returns reason, exit code and message.
+
+    The system calls that its wall leaves open are refused to this process too, from now on.
+    """
+    system_calls.refuse(system_calls.Confinement(*job["confinement"]))  # type: ignore[misc]
+
+    limits = Limits(job)
+    task_limit = TaskLimit(limits.processes)
+
+    def start() -> "subprocess.Popen[bytes]":
+        with task_limit.applied():
+            begun: subprocess.Popen[bytes] = subprocess.Popen(
+                job["command"],  # type: ignore[call-overload]
+                cwd=job["source"],
+                env=job["environment"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return begun
+
+    try:
+        child = retry.call(
+            start,
+            float(str(job["time_limit_s"])),
+            lambda error: log.write(f"[cockpit waits to start it: {error}]\n".encode()),
+        )
+    except OSError as error:
+        task_limit.remove()
+        message = f"it could not be started: {error}"
+        log.write(f"{message}\n".encode())
+        return {"exit_code": 127, "reason": LOST if may_pass(error) else EXITED, "message": message, "sampled_s": 0.0}
+    reason, message = watch(child, job, limits, retry.cancelled, log, device, task_limit)
+    if reason == EXITED and (refused := task_limit.exceeded()):
+        reason, message = OVER_LIMIT, refused
+    task_limit.forbid_more()
+    end_descendants(child.pid, task_limit)
+    task_limit.remove()
+    drain(child, log)
+    return {"exit_code": child.returncode, "reason": reason, "message": message, "sampled_s": limits.processor_s()}
+
+
+def watch(
+    child: "subprocess.Popen[bytes]", job: "dict[str, object]", limits: "Limits", cancelled: list[int], log: Log,
+    device: "DeviceUse | None", task_limit: TaskLimit,
+) -> tuple[str, str]:  # fmt: skip
+    """Copy output until the child ends; end its group at a limit or when cancelled. Returns (reason, message).
+
+    Limits of what it uses hold in the seconds too that it has to end in.
+    """
+    deadline = time.monotonic() + float(str(job["time_limit_s"]))
+    reason, message = EXITED, ""
+    assert child.stdout is not None
+    os.set_blocking(child.stdout.fileno(), False)
+    open_pipe = True
+    while child.poll() is None:
+        open_pipe = copy(child, log, LOOK_EVERY_S) if open_pipe else wait(child)
+        if device is not None and log.at_line_start and (line := device.take()):
+            log.write(line)
+        now = time.monotonic()
+        over = task_limit.exceeded() or limits.exceeded(os.getpid(), now)
+        if over:
+            end_group(child.pid, signal.SIGKILL)  # more time would harm others
+        if reason == EXITED:
+            if cancelled or over or now > deadline:
+                reason, message = (CANCELLED, "") if cancelled else (OVER_LIMIT, over) if over else (TIMED_OUT, "")
+                end_group(child.pid, signal.SIGTERM)
+                deadline = now + KILL_AFTER_S
+        elif now > deadline:
+            end_group(child.pid, signal.SIGKILL)
+        log.had_room = log.had_room and log.has_room()
+    return reason, message
+
+
+def copy(child: "subprocess.Popen[bytes]", log: Log, wait_s: float) -> bool:
+    """Copy the child's output for `wait_s` at most. Returns False once its output is closed."""
+    assert child.stdout is not None
+    ready, _, _ = select.select([child.stdout], [], [], wait_s)
+    if not ready:
+        return True
+    try:
+        data = os.read(child.stdout.fileno(), READ_BYTES)
+    except BlockingIOError:
+        return True
+    log.write(data)
+    return bool(data)
+
+
+def wait(child: "subprocess.Popen[bytes]") -> bool:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(LOOK_EVERY_S)
+    return False
+
+
+def drain(child: "subprocess.Popen[bytes]", log: Log) -> None:
+    """Copy the rest of the pipe; its writers have ended."""
+    until = time.monotonic() + REAP_WITHIN_S
+    while time.monotonic() < until and copy(child, log, 0.0):
+        assert child.stdout is not None
+        if not select.select([child.stdout], [], [], 0.0)[0]:
+            return
+
+
+def adopt_orphans() -> None:
+    """Make this process the parent of every descendant whose own parent ends, so that none outlives the run."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_descendants(group: int, task_limit: TaskLimit) -> None:
+    """Kill the run's group, and every descendant that left it, and collect them."""
+    end_group(group, signal.SIGKILL)
+    until = time.monotonic() + REAP_WITHIN_S
+    while time.monotonic() < until:
+        left = {*descendants(os.getpid())[1:], *task_limit.remaining()} - {os.getpid()}
+        for pid in left:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(OSError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        if not left:
+            return
+        time.sleep(0.01)
+
+
+def end_group(group: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
