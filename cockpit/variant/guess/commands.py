@@ -72,9 +72,21 @@ class Command(NamedTuple):
 def documented_commands(listing: Listing) -> list[Command]:
     """Return the commands that start a script of the repository, in the order of the documents, each once.
 
-    Those of build files are read where no document shows one.
+    Those of build files are read where no document shows one, and then any that starts a script which imports the
+    edited file, whatever its name says.
     """
-    return _commands_in(listing, listing.documents()) or _commands_in(listing, listing.build_files())
+    documents = listing.documents()
+    return (
+        _commands_in(listing, documents)
+        or _commands_in(listing, listing.build_files())
+        or _commands_in(listing, documents, _edited_modules(listing))
+    )
+
+
+def _edited_modules(listing: Listing) -> frozenset[str]:
+    """Return the modules of the files that the documents say are edited."""
+    paths = (PurePosixPath(one.value) for one in edited_files(listing))
+    return frozenset(".".join(path.with_suffix("").parts).removeprefix("src.") for path in paths)
 
 
 def other_commands(listing: Listing) -> list[Command]:
@@ -111,10 +123,8 @@ def _prepares(shell: str) -> bool:
     return bool(_NOT_A_RUN.search(stem)) and not _JUDGES.search(stem)
 
 
-def _commands_in(listing: Listing, documents: list[str]) -> list[Command]:
+def _commands_in(listing: Listing, documents: list[str], edited: frozenset[str] = frozenset()) -> list[Command]:
     found: dict[str, Command] = {}
-    paths = (PurePosixPath(one.value) for one in edited_files(listing))
-    edited = frozenset(".".join(path.with_suffix("").parts).removeprefix("src.") for path in paths)
     for document in documents:
         for number, line in _joined(listing, document):
             for command in _commands(listing, document, line, f"{document} line {number}", edited):
