@@ -21,7 +21,7 @@ from cockpit.core.model import Change, Session, Value
 from cockpit.variant.code import Code, Rules, changed_code, check_texts, code_of
 from cockpit.variant.editable import constants_in
 from cockpit.variant.errors import VariantError, shown
-from cockpit.variant.git.branches import branch_conflict, move_branch
+from cockpit.variant.git.branches import move_branch
 from cockpit.variant.git.large_files import large_files
 from cockpit.variant.git.objects import Objects
 from cockpit.variant.git.repository import (
@@ -29,10 +29,9 @@ from cockpit.variant.git.repository import (
     check_writable,
     git_answer,
     head_commit,
-    not_written,
     open_repository,
-    write_ref,
 )
+from cockpit.variant.git.session_refs import SessionRefs
 from cockpit.variant.git.submodules import Submodules
 from cockpit.variant.git.tree import (
     Entry,
@@ -96,7 +95,6 @@ class VariantStore:
         files: Sequence[str] = (SCRIPT,),
         protected: Sequence[str] = (),
     ) -> None:
-        check_name("a session", session)
         self._repo = open_repository(repo)
         self._start = Path(repo).resolve()
         self.files = tuple(files)
@@ -110,8 +108,7 @@ class VariantStore:
         parse_with(own_python(self._start))
         self._objects = Objects(self._repo)
         self._submodules = Submodules(self._top)
-        self._refs = f"refs/cockpit/{session}"
-        self._branch = f"cockpit/{session}"
+        self._refs = SessionRefs(self._repo, session)
         self._base = lru_cache(maxsize=_BASES_KEPT)(self._read_base)
         self._checked = lru_cache(maxsize=_BASES_KEPT)(self._check_source)
 
@@ -131,7 +128,7 @@ class VariantStore:
     def check_place(self) -> None:
         """Raise VariantError for a repository that cannot be written to, or with a branch in the session's way."""
         check_writable(self._repo)
-        if taken := branch_conflict(self._repo, self._branch, self._refs):
+        if taken := self._refs.conflict():
             raise VariantError(taken)
 
     def check_baseline(self) -> None:
@@ -161,10 +158,10 @@ class VariantStore:
         if changed:
             tree = self._tree_with(head, changed)
             message = "Baseline, with changes that are not committed"
-            commit = self._objects.store_commit(tree, head, message, self._date_of(head))
+            commit = self._objects.store_commit(tree, head, message, self._objects.date_of(head))
         self._check_source(commit)
         protected = self._hashes_of_protected(commit)
-        self._write_ref(_BASELINE, commit)
+        self._refs.write(_BASELINE, commit)
         note = " ".join(filter(None, (self._note([*uncommitted]), self._submodule_note(commit))))
         return msgspec.structs.replace(self.variant(commit), note=note, protected_hashes=protected)
 
@@ -234,12 +231,12 @@ class VariantStore:
         changed = {path: text.encode() for path, text in code.texts.items() if text != base.texts[path]}
         tree = self._tree_with(base_commit, changed)
         commit = self._objects.store_commit(tree, base_commit, message, int(at))
-        self._write_ref(experiment, commit)
+        self._refs.write(experiment, commit)
         return self._described(commit, code, base.texts)
 
     def restore(self, experiment: str, commit: str) -> None:
         """Point an experiment's ref at a commit that is already stored."""
-        self._write_ref(experiment, commit)
+        self._refs.write(experiment, commit)
 
     def texts(self, commit: str) -> dict[str, str]:
         """Return the texts of the editable files in a commit, by path."""
@@ -364,9 +361,9 @@ class VariantStore:
 
         It is not moved where the person has it checked out, or has added a commit to it.
         """
-        known = {*self.experiments().values(), *self._read_refs().values()}
-        self._date_of(commit)
-        problem = move_branch(self._repo, self._branch, commit, known.__contains__)
+        known = set(self._refs.read().values())
+        self._objects.date_of(commit)  # raises for a commit that is missing or damaged
+        problem = move_branch(self._repo, self._refs.branch, commit, known.__contains__)
         return f"{problem}; {commit[:12]} was kept." if problem else ""
 
     def commit_texts(self, parent: str, texts: Mapping[str, str], message: str, at: float) -> str:
@@ -376,31 +373,19 @@ class VariantStore:
 
     def commit_code(self, parent: str, code: str, message: str, at: float) -> str:
         """Store a commit on `parent` with all files of the commit `code`. It has no ref yet."""
-        return self._objects.store_commit(self._tree_name(code), parent, message, int(at))
+        return self._objects.store_commit(self._objects.tree_name(code), parent, message, int(at))
 
     def same_code(self, one: str, other: str) -> bool:
         """Return True if two commits have the same files."""
-        return self._tree_name(one) == self._tree_name(other)
+        return self._objects.tree_name(one) == self._objects.tree_name(other)
 
     def point_review(self, branch: str, commit: str) -> str:
         """Point a branch for review at a commit of this store. Returns a sentence where it was not moved, else ''.
 
         It is not moved where the person has it checked out, or has added a commit to it.
         """
-        self._date_of(commit)
-        return move_branch(self._repo, branch, commit, self._is_own)
-
-    def _is_own(self, commit: str) -> bool:
-        """Return True if a commit was made by Cockpit, by the committer that `store_commit` gives."""
-        header = self._objects.read(commit, "commit").partition(b"\n\n")[0]
-        return re.search(rb"^committer cockpit <cockpit@localhost> ", header, re.MULTILINE) is not None
-
-    def _tree_name(self, commit: str) -> str:
-        header = self._objects.read(commit, "commit").partition(b"\n\n")[0]
-        found = re.search(rb"^tree ([0-9a-f]{40})$", header, re.MULTILINE)
-        if found is None:
-            raise VariantError(f"Commit {commit[:12]} is damaged; run `git fsck` in {self._top}.")
-        return found[1].decode()
+        self._objects.date_of(commit)  # raises for a commit that is missing or damaged
+        return move_branch(self._repo, branch, commit, self._objects.is_own)
 
     def note(self, commit: str, text: str) -> None:
         """Note a line on a commit, under refs/notes/cockpit: `git log --notes=cockpit` shows it. Raises VariantError.
@@ -412,21 +397,11 @@ class VariantStore:
 
     def experiments(self) -> dict[str, str]:
         """Return experiment -> commit for every stored experiment."""
-        return {name: commit for name, commit in self._read_refs().items() if name != _BASELINE}
+        return {name: commit for name, commit in self._refs.read().items() if name != _BASELINE}
 
     def forget(self) -> None:
-        """Remove the session's refs, the baseline's included; git then prunes the objects in due time.
-
-        The branch cockpit/SESSION, with the kept changes, stays.
-        """
-        lines = [f"delete {self._refs}/{name} {commit}\n" for name, commit in self._read_refs().items()]
-        if lines:
-            git_answer(self._repo, "update-ref", "--stdin", stdin="".join(lines))
-
-    def _read_refs(self) -> dict[str, str]:
-        answer = git_answer(self._repo, "for-each-ref", "--format=%(refname) %(objectname)", f"{self._refs}/")
-        pairs = (line.split(" ") for line in answer.splitlines())
-        return {ref.removeprefix(f"{self._refs}/"): commit for ref, commit in pairs}
+        """Remove the session's refs, the baseline's included. The branch with the kept changes stays."""
+        self._refs.remove()
 
     def _changed(self, commit: str) -> dict[str, bytes]:
         """Return the bytes of those editable files, and of prepare.py, that differ on disk from the commit, by path."""
@@ -483,16 +458,3 @@ class VariantStore:
         """Store the top tree of `commit` with the contents of some files replaced. Returns its name."""
         blobs = {self._at(path): self._objects.store("blob", data) for path, data in files.items()}
         return with_blobs(self._objects.tree_of(commit), blobs, self._objects)
-
-    def _date_of(self, commit: str) -> int:
-        """Return a commit's date, seconds since the epoch."""
-        date = re.search(rb"^committer .* (\d+) [+-]\d+$", self._objects.read(commit, "commit"), re.MULTILINE)
-        if date is None:
-            raise VariantError(f"Commit {commit[:12]} is damaged; run `git fsck` in {self._top}.")
-        return int(date[1])
-
-    def _write_ref(self, name: str, commit: str) -> None:
-        try:
-            write_ref(Path(self._repo.common_dir), f"{self._refs}/{name}", commit)
-        except OSError as error:
-            raise not_written(self._repo, error) from error

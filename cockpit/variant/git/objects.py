@@ -76,13 +76,31 @@ class Objects:
 
     def tree_of(self, commit: str) -> bytes:
         """Return the top tree of a commit. Raises VariantError."""
-        header = self.read(commit, "commit").partition(b"\n\n")[0]
-        tree_id = re.search(rb"^tree ([0-9a-f]{40})$", header, re.MULTILINE)
-        if tree_id is None:
+        return self.read(self.tree_name(commit), "tree")
+
+    def tree_name(self, commit: str) -> str:
+        """Return the name of the top tree of a commit. Raises VariantError."""
+        return self._in_header(commit, rb"tree ([0-9a-f]{40})")
+
+    def date_of(self, commit: str) -> int:
+        """Return a commit's date, seconds since the epoch. Raises VariantError."""
+        return int(self._in_header(commit, rb"committer .* (\d+) [+-]\d+"))
+
+    def is_own(self, commit: str) -> bool:
+        """Return True if Cockpit made a commit, by the committer that `store_commit` gives."""
+        return f"\ncommitter {_WHO} ".encode() in self._header(commit)
+
+    def _header(self, commit: str) -> bytes:
+        return self.read(commit, "commit").partition(b"\n\n")[0]
+
+    def _in_header(self, commit: str, line: bytes) -> str:
+        """Return the group of a line of a commit's header. Raises VariantError if it lacks the line."""
+        found = re.search(rb"^" + line + rb"$", self._header(commit), re.MULTILINE)
+        if found is None:
             raise VariantError(
                 f"Commit {commit[:12]} is damaged; run `git fsck` in {self._repository.working_tree_dir}."
             )
-        return self.read(tree_id[1].decode(), "tree")
+        return found[1].decode()
 
     def close(self) -> None:
         self._repository.close()
