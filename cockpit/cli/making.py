@@ -18,7 +18,7 @@ from cockpit.cli.locate import all_sessions, researched, sessions_folder, state_
 from cockpit.session import settings
 from cockpit.session.corpus import takes_corpus
 from cockpit.session.paths import SessionFolder, name_problem
-from cockpit.session.research_settings import files_of
+from cockpit.session.research_settings import files_of, script_of
 from cockpit.session.settings import Settings
 
 TOLD_BYTES = 200_000
@@ -99,7 +99,8 @@ def _made_ready(where: Path, configured: Settings, yes: bool) -> _Ready:
     setup = interpreter.setup_of(where, command, sessions_folder())
     own = interpreter.Interpreter()
     if not configured.research.command:
-        own = interpreter.find_interpreter(where, setup.environment)
+        script = guesser.guess.file.value if guesser else script_of(configured.research)
+        own = interpreter.find_interpreter(where, setup.environment, script)
     for sentence in filter(None, (own.told, own.trouble)):
         print(sentence)
     needs_setup = bool(setup.command) and not setup.is_done and bool(own.python or command)

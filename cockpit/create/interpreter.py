@@ -5,6 +5,7 @@ started in, and each run has a folder of its own. The tool is asked once, in the
 """
 
 import hashlib
+import os
 import re
 import shutil
 import socket
@@ -14,8 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cockpit.core.errors import CockpitError
+from cockpit.create.terminals_python import terminals_python
 from cockpit.fleet.node.environment import passed_on
-from cockpit.variant.guess.environment import CONDA_FILES, Environment, environments
+from cockpit.variant.guess.environment import CONDA_FILES, CONDA_TOOLS, Environment, environments
 from cockpit.variant.guess.listing import Listing
 from cockpit.variant.store import VariantStore
 
@@ -42,8 +44,9 @@ class Interpreter(NamedTuple):
 def chosen_environment(repo: Path) -> tuple[Environment | None, str]:
     """Return the environment that runs use, and a sentence about one whose tool is not installed."""
     texts = {name: (repo / name).read_text(errors="replace") for name in CONDA_FILES if (repo / name).is_file()}
-    found = environments(Listing(frozenset(), texts), lambda path: (repo / path).exists())
-    usable = next((one for one in found if not one.tool or shutil.which(one.tool)), None)
+    listing = Listing(frozenset(), texts)
+    found = environments(listing, lambda path: (repo / path).exists(), os.environ.get("CONDA_PREFIX", "").rstrip("/"))
+    usable = next((known for one in found if (known := _installed(one))), None)
     if usable is not None or not found:
         return usable, ""
     missing = found[0]
@@ -53,14 +56,25 @@ def chosen_environment(repo: Path) -> tuple[Environment | None, str]:
     )
 
 
-def find_interpreter(repo: Path, made: Path) -> Interpreter:
-    """Return the Python of the repository's environment. `made` is the folder of one that `setup` has made.
+def _installed(environment: Environment) -> Environment | None:
+    """Return the environment with a tool that is installed; None if none is."""
+    if not environment.tool:
+        return environment
+    tools = CONDA_TOOLS if environment.tool == "conda" else (environment.tool,)
+    tool = next(filter(shutil.which, tools), "")
+    return environment._replace(tool=tool, runner=(tool, *environment.runner[1:])) if tool else None
 
-    Raises SetupError if its tool does not tell it.
+
+def find_interpreter(repo: Path, made: Path, script: str = "train.py") -> Interpreter:
+    """Return the Python of the repository's environment, or the terminal's if the script needs that one.
+
+    `made` is the folder of an environment that `setup` has made. Raises SetupError if its tool does not tell it.
     """
     environment, trouble = chosen_environment(repo)
     if environment is None:
-        return Interpreter(trouble=trouble)
+        variable, active, names = terminals_python(repo, script)
+        told = f"Runs use the Python of {variable}, {active}: Cockpit's own has no {', '.join(names)}"
+        return Interpreter(active, told) if active else Interpreter(trouble=trouble)
     if environment.python:
         return Interpreter(str(repo / environment.python))
     if environment.tool == "uv":

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import venv
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,8 @@ def tool(folder: Path, name: str, words: str) -> None:
     [
         ("poetry.lock", "poetry", "1", "run python -c"),
         ("pixi.toml", "pixi", "1", "run python -c"),
-        ("environment.yml", "conda", "4", "run --no-capture-output -n lab python -c"),
+        ("environment.yml", "conda", "3", "run -n lab python -c"),
+        ("environment.yaml", "micromamba", "3", "run -n lab python -c"),
     ],
 )
 def test_a_tool_is_asked_once_for_its_python(
@@ -72,6 +74,49 @@ def test_an_environment_that_is_there_is_used_as_it_is(tmp_path: Path, tools: Pa
         (repo / folder / "bin" / "python").symlink_to(sys.executable)
     assert find_interpreter(repo, tmp_path / "made").python == str(repo / ".venv/bin/python")
     assert setup_of(repo, (), tmp_path).command == ()
+
+
+def made_environment(folder: Path, *modules: str) -> Path:
+    """Make an environment as conda lays it out, with modules of these names. Returns its Python."""
+    (folder / "conda-meta").mkdir(parents=True)
+    (folder / "conda-meta" / "history").touch()
+    venv.create(folder, with_pip=False)
+    (folder / "pyvenv.cfg").write_text(f"home = {Path(sys.executable).resolve().parent}\n")
+    packages = next((folder / "lib").glob("python3*")) / "site-packages"
+    for name in modules:
+        (packages / f"{name}.py").touch()
+    return folder / "bin" / "python"
+
+
+@pytest.mark.parametrize("written", ["name: lab\n", "name: other\nprefix: {prefix}\n", "prefix: {prefix}\n"])
+def test_an_environment_of_conda_is_used_without_its_program(
+    tmp_path: Path, tools: Path, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    python = made_environment(tmp_path / "envs" / "lab")
+    repo = repository(tmp_path / "repo")
+    (repo / "environment.yml").write_text(written.format(prefix=tmp_path / "envs" / "lab"))
+    if "prefix" not in written:
+        monkeypatch.setenv("CONDA_PREFIX", str(tmp_path / "envs" / "lab"))
+    assert find_interpreter(repo, tmp_path / "made").python == str(python)
+
+
+@pytest.mark.parametrize("variable", ["CONDA_PREFIX", "VIRTUAL_ENV"])
+def test_the_activated_environment_is_used_where_it_alone_has_what_the_script_imports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    for name in ("CONDA_PREFIX", "VIRTUAL_ENV"):
+        monkeypatch.delenv(name, raising=False)
+    python = made_environment(tmp_path / "lab", "only_in_lab")
+    repo = repository(tmp_path / "repo")
+    monkeypatch.setenv(variable, str(tmp_path / "lab"))
+    assert find_interpreter(repo, tmp_path / "made").python == ""
+    (repo / "helper.py").touch()
+    (repo / "train.py").write_text("import only_in_lab\nimport helper\nfrom json import dumps\n")
+    found = find_interpreter(repo, tmp_path / "made")
+    assert found.python == str(python)
+    assert found.told.endswith("Cockpit's own has no only_in_lab")
+    (repo / "train.py").write_text("import only_in_lab\nimport in_no_place\n")
+    assert find_interpreter(repo, tmp_path / "made").python == ""
 
 
 def test_uv_makes_one_environment_outside_the_checkout(tmp_path: Path, tools: Path) -> None:

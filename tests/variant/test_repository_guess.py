@@ -343,6 +343,8 @@ def test_names_that_code_of_another_language_prints(line: str, names: list[str])
         (".venv/bin/python a.py", "/e/bin/python a.py"),
         ("torchrun --nproc_per_node=8 a.py", "/e/bin/torchrun --nproc_per_node=8 a.py"),
         ("env A=1 python a.py", "env A=1 /e/bin/python a.py"),
+        ("conda run -n lab --no-capture-output python a.py", "/e/bin/python a.py"),
+        ("pixi run -e cuda torchrun a.py", "/e/bin/torchrun a.py"),
         ("make bench", "make bench"),
     ],
 )
@@ -356,7 +358,7 @@ def test_environments_in_the_order_of_preference() -> None:
     there = {"uv.lock", "poetry.lock", "pixi.toml", "environment.yml"}
     found = environments(conda, there.__contains__)
     assert [one.words for one in found] == [
-        "uv run", "poetry run", "pixi run", "conda run --no-capture-output -n lab-1",
+        "uv run", "poetry run", "pixi run", "conda run -n lab-1",
     ]  # fmt: skip
     assert [one.words for one in environments(conda, (there | {".venv/bin/python"}).__contains__)] == [
         ".venv/bin/python"

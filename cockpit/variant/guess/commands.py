@@ -10,13 +10,16 @@ from cockpit.variant.guess.listing import Listing
 from cockpit.variant.guess.printed import imported_modules
 from cockpit.variant.guess.statements import edited_files
 
-RUNNERS = (("uv", "run"), ("poetry", "run"), ("pixi", "run"), ("pipenv", "run"), ("pdm", "run"), ("rye", "run"))
+RUNNERS = (
+    ("uv", "run"), ("poetry", "run"), ("pixi", "run"), ("pipenv", "run"), ("pdm", "run"), ("rye", "run"),
+    ("conda", "run"), ("mamba", "run"), ("micromamba", "run"),
+)  # fmt: skip
 LAUNCHERS = frozenset({"torchrun", "accelerate", "deepspeed"})
 _PYTHON = re.compile(r"(?:[\w./-]*/)?python(?:3(?:\.\d+)?)?")
 _STARTS = re.compile(
     r"(?:(?<=`)|(?<=^)|(?<=\$ )|(?<=> )|(?<=CMD )|(?<=: ))"
-    r"(?:[A-Z_][A-Z0-9_]*=\S+ )*(?:[\w./-]*python3?[\d.]* |uv run |poetry run |pixi run |pipenv run |conda run |"
-    r"torchrun |accelerate launch |deepspeed |(?:bash|sh) |\./[\w/-]+\.sh)"
+    r"(?:[A-Z_][A-Z0-9_]*=\S+ )*(?:[\w./-]*python3?[\d.]* |uv run |poetry run |pixi run |pipenv run |"
+    r"(?:conda|mamba|micromamba) run |torchrun |accelerate launch |deepspeed |(?:bash|sh) |\./[\w/-]+\.sh)"
 )
 _STOPS = frozenset({"|", ">", ">>", "<", "&&", "||", ";", "&", "2>&1", "#"})
 _NOT_A_RUN = re.compile(
@@ -270,8 +273,7 @@ def with_python(words: tuple[str, ...], python: str, launcher: Callable[[str], s
     assigned = 0
     if words[:1] == ("env",):
         assigned = next((at for at, word in enumerate(words[1:], 1) if "=" not in word), len(words))
-    before, rest = words[:assigned], words[assigned:]
-    rest = rest[next((len(one) for one in RUNNERS if rest[: len(one)] == one), 0) :]
+    before, rest = words[:assigned], _without_runner(words[assigned:])
     if rest and _PYTHON.fullmatch(rest[0]):
         return (*before, python, *rest[1:])
     if rest and rest[0].endswith(".py"):
@@ -279,6 +281,16 @@ def with_python(words: tuple[str, ...], python: str, launcher: Callable[[str], s
     if rest and rest[0] in LAUNCHERS:
         return (*before, launcher(rest[0]), *rest[1:])
     return words
+
+
+def _without_runner(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the words behind `uv run` and its like, and behind options such as `-n lab` of `conda run`."""
+    runner = next((one for one in RUNNERS if words[: len(one)] == one), ())
+    rest = words[len(runner) :]
+    if not runner or not rest or not rest[0].startswith("-"):
+        return rest
+    starts = (at for at, word in enumerate(rest) if _PYTHON.fullmatch(word) or word in LAUNCHERS)
+    return rest[next(starts, 0) :]
 
 
 def _is_script(word: str, script: str) -> bool:

@@ -8,7 +8,10 @@ from cockpit.variant.guess.listing import Listing
 
 VENV = ".venv/bin/python"
 PIXI_PYTHON = ".pixi/envs/default/bin/python"
+CONDA_TOOLS = ("conda", "mamba", "micromamba")
+"""Programs that start Python in a conda environment by the same words."""
 _CONDA_NAME = re.compile(r"^name:\s*[\"']?([\w.-]+)", re.MULTILINE)
+_CONDA_PREFIX = re.compile(r"^prefix:\s*[\"']?([^\s\"'#]+)", re.MULTILINE)
 CONDA_FILES = ("environment.yml", "environment.yaml")
 
 
@@ -29,10 +32,11 @@ class Environment(NamedTuple):
         return self.python or " ".join(self.runner)
 
 
-def environments(listing: Listing, has: Callable[[str], bool]) -> list[Environment]:
+def environments(listing: Listing, has: Callable[[str], bool], active: str = "") -> list[Environment]:
     """Return the environments that the files define, in the order of preference; an existing one alone.
 
-    `has` tells if a path of the folder exists, one that git does not store included.
+    `has` tells if a path exists, one that git does not store included. `active` is the folder of the terminal's conda
+    environment.
     """
     if has(VENV):
         return [Environment(".venv", python=VENV)]
@@ -46,6 +50,11 @@ def environments(listing: Listing, has: Callable[[str], bool]) -> list[Environme
     if file := next((name for name in ("pixi.lock", "pixi.toml") if has(name)), ""):
         found.append(Environment(file, "pixi", ("pixi", "run"), setup="pixi install"))
     file = next((name for name in CONDA_FILES if has(name)), "")
-    if named := _CONDA_NAME.search(listing.texts.get(file, "")[:20_000]):
-        found.append(Environment(file, "conda", ("conda", "run", "--no-capture-output", "-n", named[1])))
+    text = listing.texts.get(file, "")[:20_000]
+    named, placed = _CONDA_NAME.search(text), _CONDA_PREFIX.search(text)
+    at = active if named and active.rsplit("/", 1)[-1] == named[1] else placed[1] if placed else ""
+    if at and has(f"{at}/bin/python"):
+        found.append(Environment(file, python=f"{at}/bin/python"))
+    elif named:
+        found.append(Environment(file, "conda", ("conda", "run", "-n", named[1])))
     return found
