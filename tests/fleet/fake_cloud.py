@@ -7,6 +7,7 @@ texts are written after SkyPilot 0.14.1's source. A task's resources are SkyPilo
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -105,6 +106,12 @@ class FakeCloud:
         self.refuses_launches: Exception | None = None
         self.fails: Exception | None = None
         """The error of every call."""
+        self.fails_half: Exception | None = None
+        """The error of half of the calls."""
+        self.answers_as: Callable[[Any], Any] | None = None
+        """How an API server of another version would write a record or a row."""
+        self.setup_says = ""
+        """The last line of a set-up."""
         self.setup_hangs = self.setup_fails = self.exec_hangs = False
         self.refuses_full = False
         """True where a class without room is refused, as on Kubernetes; else a launch waits for it."""
@@ -132,6 +139,7 @@ class FakeCloud:
         self.status_takes_s = 0.0
         self.history: list[SimpleNamespace] = []
         """Requests that are over, the latest first."""
+        self._dice = random.Random(5)
         self._requests: dict[str, tuple[str, str, threading.Event, list[Any]]] = {}
 
     # The events of clusters
@@ -217,11 +225,15 @@ class FakeCloud:
     def status(self, names: list[str] | None, refresh: Any, all_users: bool) -> str:
         self._reach()
         forced = getattr(refresh, "name", str(refresh)) == "FORCE"
-        return self._begin("sky.status", "", lambda stop: self._status(names, forced), forced)
+        return self._begin("sky.status", "", lambda stop: self._answer(self._status(names, forced)), forced)
 
     def queue(self, cluster: str, all_users: bool) -> str:
         self._reach()
-        return self._begin("sky.queue", cluster, lambda stop: [job.record() for job in self._up(cluster).jobs])
+
+        def table(stop: threading.Event) -> list[Any]:
+            return self._answer([job.record() for job in self._up(cluster).jobs])
+
+        return self._begin("sky.queue", cluster, table)
 
     def cancel(self, cluster: str, job_ids: list[int]) -> str:
         self._reach()
@@ -237,7 +249,10 @@ class FakeCloud:
 
     def get(self, request: str) -> Any:
         _, _, done, result = self._requests[request]
-        done.wait()
+        while not done.wait(0.02):
+            if self.fails:
+                raise self.fails  # the request is still under way
+        self._reach()
         if isinstance(result[0], BaseException):
             raise result[0]
         return result[0]
@@ -290,6 +305,11 @@ class FakeCloud:
     def _reach(self) -> None:
         if self.fails:
             raise self.fails
+        if self.fails_half and self._dice.random() < 0.5:
+            raise self.fails_half
+
+    def _answer(self, records: list[Any]) -> list[Any]:
+        return [self.answers_as(one) for one in records] if self.answers_as else records
 
     def _begin(self, name: str, cluster: str, work: Callable[[threading.Event], Any], is_long: bool = False) -> str:
         with self.lock:
@@ -341,7 +361,9 @@ class FakeCloud:
             if self.clusters.get(name) is not cluster:
                 return 0, None
             cluster.status, cluster.real_status, cluster.is_launching = ClusterStatus.UP, ClusterStatus.UP, False
-            setup = FakeJob(len(cluster.jobs) + 1, task.name, "ann", ["installs torch"])
+            setup = FakeJob(
+                len(cluster.jobs) + 1, task.name, "ann", ["installs torch", *filter(None, [self.setup_says])]
+            )
             cluster.jobs.append(setup)
         if not self.setup_hangs:
             setup.end(JobStatus.FAILED if self.setup_fails else JobStatus.SUCCEEDED)

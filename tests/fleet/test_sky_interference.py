@@ -20,8 +20,7 @@ from cockpit.fleet.base import (
     JobRefused,
     JobStarted,
 )
-from cockpit.fleet.sky import cluster as sky_cluster
-from cockpit.fleet.sky import probe
+from cockpit.fleet.sky import probe, submissions
 from cockpit.fleet.sky.task_file import read_task
 from tests.fleet.fake_cloud import FakeCloud, FakeCluster
 from tests.fleet.fake_night import TASK, FakeNight, quick
@@ -147,7 +146,7 @@ def test_a_launch_that_somebody_ended_is_asked_for_again_and_has_not_failed(
 def test_execs_that_somebody_cancels_do_not_fail_the_cluster(
     night: FakeNight, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sky_cluster, "REFUSED_AT_MOST", 2)
+    monkeypatch.setattr(submissions, "REFUSED_AT_MOST", 2)
     for number in range(3):
         cloud.exec_hangs = True
         night.submit(f"e000{number}.1")

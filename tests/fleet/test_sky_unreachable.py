@@ -77,7 +77,7 @@ def asked(
         sky,
         LongRequests(),
         lambda record: True,
-        lambda: False,
+        lambda: None,
         lambda: False,
         lambda: False,
         told,

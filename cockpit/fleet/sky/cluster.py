@@ -39,13 +39,12 @@ from cockpit.fleet.sky.parts import ClusterRecord, SkyError, SkyParts
 from cockpit.fleet.sky.probe import RETRY_S, ClusterLost, ClusterProbe
 from cockpit.fleet.sky.remains import ClusterRemains
 from cockpit.fleet.sky.shares import accelerators_of_run
+from cockpit.fleet.sky.submissions import Submissions
 from cockpit.fleet.sky.task import stage_folder
 from cockpit.session.watched_thread import WatchedThread
 
 STUCK_AFTER_S = 60.0
 """Seconds of silence after which the reader of a job that has ended is taken to wait on a dead connection."""
-REFUSED_AT_MOST = 3
-"""Consecutive rejected jobs before a cluster counts as failed."""
 IDLE_SLACK_S = 120.0
 """Seconds by which SkyPilot's own count of idle minutes may be off."""
 
@@ -62,23 +61,22 @@ class SkyCluster:
         self._lock = threading.Lock()
         self.is_up = False
         self.runs: list[SkyRun] = []  # in the order they were submitted; the first of each share runs, or will
-        self._unsent: list[SkyRun] = []  # they wait until the task file can be used
-        self._told_held = False
         self._uncancelled: list[SkyRun] = []  # their cancellation failed, and is tried again
         self._worked_at = 0.0  # the time it last came up or had a job
         self._foreign_jobs = ForeignJobs(self.name, parts.session)
         self._left = LeftFolders()
-        self._refused = self._unbegun = 0  # consecutive jobs that it did not take, and took and did not begin
-        self._lost = self._spot = False
-        self._accelerators: dict[str, float] = {}
+        self._unbegun = 0  # consecutive jobs that it took and did not begin
+        self._lost = False
+        self._known: ClusterRecord | None = None  # its record when it last came up
         self._ending = self._closed = self._checking = False
-        self._launch = SkyLaunch(spec, parts, self._is_over, self._tell_step)
+        self._launch = SkyLaunch(spec, parts, self._is_over, self._report_step)
         self._rest = ClusterRemains(self._launch, parts.requests)
         self._probe = ClusterProbe(
             self.name, self._launch.remote_name, self._sky, parts.requests, self._launch.is_ours,
-            lambda: self._spot, lambda: self._launch.adopted, self._is_over, self._waits,
+            lambda: self._known, lambda: self._launch.adopted, self._is_over, self.report_wait,
         )  # fmt: skip
         self._deliveries = Deliveries(parts, self._probe, lambda: {run.id for run in self._copy_of_runs()}, self._left)
+        self._submissions = Submissions(self, self._deliveries, self._probe, self._now)
         self._follower = LogFollower(self._sky, parts.session, self._now, self)
         self._readers: dict[str, WatchedThread] = {}
         self._thread = WatchedThread(f"sky-{self.name}", self._work)
@@ -117,10 +115,11 @@ class SkyCluster:
     def take_record(self, record: ClusterRecord | None) -> None:
         """Take in how its launch stands by SkyPilot's records, or that it may have gone down."""
         if not self.is_launching:
-            if record is None or record.status != "UP" or not self._launch.is_ours(record):
+            as_it_came_up = record is not None and record.status == "UP" and self._launch.is_ours(record)
+            if record is None or not as_it_came_up or self._probe.is_another(record):
                 self.check()
         elif record and (news := self._launch.news(record)) is not None:
-            self._waits(news)
+            self.report_wait(news)
 
     def recover(self, jobs: list[Job]) -> None:
         runs = [SkyRun(job) for job in jobs]
@@ -132,7 +131,7 @@ class SkyCluster:
         run = SkyRun(job)
         with self._lock:
             self.runs.append(run)
-        self._requests.put(lambda: self._submit(run))
+        self._requests.put(lambda: self._submissions.submit(run))
 
     def cancel(self, job: str, why: str = "cancelled") -> bool:
         """Cancel the job. Returns False if it is not here."""
@@ -167,8 +166,8 @@ class SkyCluster:
 
     def retry(self) -> None:
         """Try again what failed for now: submissions that wait for a task file, and cancellations."""
-        if self._unsent or self._told_held:
-            self._requests.put(self._send_held)
+        if self._submissions.wait:
+            self._requests.put(self._submissions.submit_held)
         if self._uncancelled:
             self._requests.put(self._cancel_again)
         if self._deliveries.strays.is_due():
@@ -210,6 +209,13 @@ class SkyCluster:
         self._unbegun = 0
         self._report(JobStarted(run.started_at, run.job.name, run.wall))
 
+    def report_submitted(self, run: SkyRun) -> None:
+        self._report(JobSubmitted(run.heard_at, run.job.name))
+        self._read_next()
+
+    def report_wait(self, sentence: str) -> None:
+        self._report(ClusterWaits(self._now(), self.name, sentence))
+
     def report_log_trouble(self, message: str) -> None:
         self._report(FleetTrouble(self._now(), message))
 
@@ -243,71 +249,16 @@ class SkyCluster:
             self._report(ClusterEnded(self._now(), self.name, "SkyPilot finds it down", of_lost=True))
 
     def _ready(self, record: ClusterRecord) -> None:
-        self._accelerators, self._spot = accelerators_of_run(record, self._shares, self._gpus_of_run), record.spot
+        self._submissions.accelerators = accelerators_of_run(record, self._shares, self._gpus_of_run)
+        self._known = record
         self.is_up, self._lost, self._rest.billed, self._worked_at = True, False, False, self._now()
         usd, gpus, spot = record.usd_per_hour, record.gpus, record.spot
         self._report(ClusterReady(self._worked_at, self.name, record.hardware, usd, gpus, spot))
 
-    def _submit(self, run: SkyRun) -> None:
-        if run.over:
-            return
-        if run.cancelled:
-            self.end(run, JobEnded(self._now(), run.job.name, run.cancelled))
-        elif not self.is_up:
-            self._refuse(run, f"{self.name} is not up")
-        elif self._unsent:
-            self._unsent.append(run)  # in the order they were submitted
-        else:
-            self._send(run)
-
-    def _send(self, run: SkyRun) -> None:
-        job = run.job
-        run.sent_at = self._now()
-        try:
-            run.id = self._deliveries.deliver(job, self._accelerators)
-        except OSError as error:
-            self._refuse(run, f"the files of {job.name} cannot be copied: {error}")
-            return
-        except SkyError as error:
-            self._not_sent(run, error)
-            return
-        if not run.id:
-            return
-        self._refused = 0
-        run.heard_at = self._now()
-        self._report(JobSubmitted(run.heard_at, job.name))
-        self._read_next()
-
-    def _not_sent(self, run: SkyRun, error: SkyError) -> None:
-        if error.kind == "task":
-            if not self._told_held:
-                self._told_held = True
-                self._waits(f"{self.name} gets no new runs: {error}")
-            self._unsent.append(run)
-            return
-        self._refuse(run, f"{self.name} did not take {run.job.name}: {error}")
-        self._refused += error.kind != "cancelled"  # by somebody, with `sky api cancel`
-        if error.kind == "gone":
-            self._probe.ask()  # raises ClusterLost, which tells an eviction from a failure
-        elif self._refused >= REFUSED_AT_MOST:
-            self._lose(f"{self.name} took none of {self._refused} jobs: {error}", billed=True)
-
-    def _send_held(self) -> None:
-        held, self._unsent = self._unsent, []
-        for number, run in enumerate(held):
-            self._submit(run)
-            if self._unsent:
-                self._unsent = held[number:]
-                return
-        if self._told_held:
-            self._told_held = False
-            self._waits("")
-
     def _cancel(self, run: SkyRun) -> None:
         if run.over:
             return
-        if run in self._unsent:
-            self._unsent.remove(run)
+        if self._submissions.take_back(run):
             self.end(run, JobEnded(self._now(), run.job.name, run.cancelled))
         if not run.id:
             return
@@ -365,7 +316,7 @@ class SkyCluster:
             if row is not None and not row.never_ran:
                 self._take_up(run, row, now)
             elif record:
-                self._refuse(run, f"{run.job.name} never reached {self.name}")
+                self.refuse(run, f"{run.job.name} never reached {self.name}")
             else:
                 self.end(run, JobEnded(now, run.job.name, reason, None, gone))
         if record and (self._launch.adopted or was_set_up(rows)):
@@ -462,14 +413,15 @@ class SkyCluster:
         self._read_next()
 
     def _end_all(self, reason: str, message: str = "", is_gone: bool = False) -> None:
-        self._unsent = []
+        self._submissions.drop()
         for run in self._copy_of_runs():
             if is_gone and not run.id:
-                self._refuse(run, message)  # its exec failed, and nothing is left that could run it
+                self.refuse(run, message)  # its exec failed, and nothing is left that could run it
             else:
                 self.end(run, JobEnded(self._now(), run.job.name, reason, None, message))
 
-    def _refuse(self, run: SkyRun, message: str) -> None:
+    def refuse(self, run: SkyRun, message: str) -> None:
+        """Report that a run was not submitted, or not begun."""
         self.end(run, JobRefused(self._now(), run.job.name, message))
 
     def _lose(self, message: str, billed: bool, gone: bool = False, preempted: bool = False) -> None:
@@ -480,7 +432,8 @@ class SkyCluster:
         if gone and self.is_up and not self.runs and not self._launch.adopted and idle_s > 60 * idle_min:
             self._down(f"it ended itself: nothing ran on it for {idle_min} min")
             return
-        self._launch.stale, self.is_up, self._refused, self._unbegun = True, False, 0, 0
+        self._launch.stale, self.is_up, self._unbegun = True, False, 0
+        self._submissions.forgive()
         self._deliveries.strays.clear()
         if not self._lost:
             self._lost = True
@@ -492,8 +445,5 @@ class SkyCluster:
         self._rest.billed = billed
         self._report(ClusterTrouble(self._now(), self.name, message, lost, final, refused, billed))
 
-    def _tell_step(self, text: str) -> None:
+    def _report_step(self, text: str) -> None:
         self._report(ClusterStep(self._now(), self.name, text))
-
-    def _waits(self, sentence: str) -> None:
-        self._report(ClusterWaits(self._now(), self.name, sentence))

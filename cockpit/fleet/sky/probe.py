@@ -70,8 +70,8 @@ class ClusterProbe(msgspec.Struct, frozen=True):
     sky: SkyCalls
     requests: LongRequests
     is_ours: Callable[[ClusterRecord], bool]
-    was_spot: Callable[[], bool]
-    """True if it came up on spot machines."""
+    came_up_as: Callable[[], ClusterRecord | None]
+    """Its record when it last came up; None for a cluster that has not."""
     is_adopted: Callable[[], bool]
     is_over: Callable[[], bool]
     """True once no caller waits for the cluster."""
@@ -93,18 +93,20 @@ class ClusterProbe(msgspec.Struct, frozen=True):
             confirmed = False
             try:
                 known, record, confirmed = self._record(trust_records and tries == 0)
+                if record is not None and record.status == "UP" and self.is_another(record):
+                    raise self._swapped(record)
                 if record is None or not self.is_ours(record) or record.status != "UP":
                     if record is not None and record.being_launched and time.monotonic() - began < LAUNCHED_ELSEWHERE_S:
                         confirmed = False
                         raise SkyError("other", "somebody's `sky launch` works on it")
-                    raise went_down(self.name, known, record, self.was_spot(), self.is_adopted())
+                    raise went_down(self.name, known, record, self._was_spot(), self.is_adopted())
                 jobs = self._settled_jobs()
                 if said:
                     self.report("")
                 return record, jobs
             except SkyError as error:
                 if error.kind == "gone" and gone:
-                    raise ClusterLost(f"{self.name} is gone: {error}", preempted=self.was_spot()) from error
+                    raise ClusterLost(f"{self.name} is gone: {error}", preempted=self._was_spot()) from error
                 gone = error.kind == "gone"  # its record, read again, says why
                 now = time.monotonic()
                 silent_since = (silent_since or now) if confirmed else 0.0
@@ -116,6 +118,19 @@ class ClusterProbe(msgspec.Struct, frozen=True):
             time.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
             tries += 1
         return None
+
+    def _was_spot(self) -> bool:
+        return (was := self.came_up_as()) is not None and was.spot
+
+    def is_another(self, record: ClusterRecord) -> bool:
+        """Return True for a cluster of the session with other accelerators than the one that came up."""
+        was = self.came_up_as()
+        return was is not None and self.is_ours(record) and record.accelerators != was.accelerators
+
+    def _swapped(self, record: ClusterRecord) -> ClusterLost:
+        remedy = "it is used as it is" if self.is_adopted() else "that one is taken down, and it is launched again"
+        said = f"somebody took {self.name} down and launched one with {record.hardware} of its name"
+        return ClusterLost(f"{said}: {remedy}", billed=not self.is_adopted())
 
     def _record(self, trust: bool) -> tuple[ClusterRecord | None, ClusterRecord | None, bool]:
         """Return the cluster's record before and after its cloud was asked, and True if its cloud answered just now."""

@@ -44,7 +44,7 @@ class Shares:
         self.gpus = specs[0].gpus
         """GPUs of one run, where there are several shares."""
         self._lock = threading.Lock()
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         """Those that get reports."""
         self._unwanted: set[str] = set()
         """Those that are to go down, while others keep the cluster up."""
@@ -58,7 +58,7 @@ class Shares:
         A share that is asked for twice has its launch asked for again.
         """
         with self._lock:
-            self._told.add(name)
+            self._reported.add(name)
             self._unwanted.discard(name)
             if self._ready is not None:
                 return False, self._share_of(self._ready, name)
@@ -69,9 +69,9 @@ class Shares:
     def down(self, name: str) -> bool:
         """Take in that a share is not wanted. Returns True if the cluster is to go down: none of it is wanted."""
         with self._lock:
-            self._told.add(name)
+            self._reported.add(name)
             self._unwanted.add(name)
-            if not self._told <= self._unwanted:
+            if not self._reported <= self._unwanted:
                 return False
             self._ready = None
             self._asked.clear()
@@ -80,10 +80,10 @@ class Shares:
     def expect(self, names: Iterable[str]) -> bool:
         """Take in the shares that the ledger has as up. Returns True if there is one."""
         with self._lock:
-            self._told = {name for name in self.names if name in names}
-            self._unwanted = set(self.names) - self._told
-            self._asked = set(self._told)
-            return bool(self._told)
+            self._reported = {name for name in self.names if name in names}
+            self._unwanted = set(self.names) - self._reported
+            self._asked = set(self._reported)
+            return bool(self._reported)
 
     def reports(self, report: Report) -> list[Report]:
         """Return what a report about the cluster says of each share."""
@@ -92,18 +92,18 @@ class Shares:
         with self._lock:
             if isinstance(report, ClusterReady):
                 self._ready = report
-                self._told |= set(self.names) - self._unwanted  # one that was not asked for is billed, too
+                self._reported |= set(self.names) - self._unwanted  # one that was not asked for is billed, too
             if isinstance(report, ClusterReady | ClusterTrouble | ClusterEnded):
                 self._asked.clear()
             if isinstance(report, ClusterTrouble | ClusterEnded):
                 self._ready = None
-            told = [name for name in self.names if name in self._told]
+            reported = [name for name in self.names if name in self._reported]
             if isinstance(report, ClusterReady):
-                told = [name for name in told if name not in self._unwanted]
+                reported = [name for name in reported if name not in self._unwanted]
             if isinstance(report, ClusterEnded):
-                self._told.clear()
+                self._reported.clear()
                 self._unwanted.clear()
-            return [self._share_of(report, name) for name in told]
+            return [self._share_of(report, name) for name in reported]
 
     def _share_of(self, report: Report, name: str) -> Report:
         if isinstance(report, ClusterReady):

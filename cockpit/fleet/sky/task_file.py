@@ -204,9 +204,10 @@ def _nodes_in_order(resources: Any) -> Iterator[tuple[str, float]]:
     if not isinstance(resources, dict):
         return
     named = resources.get("accelerators")
-    named = [named] if isinstance(named, str) else named or ()
-    for one in named.items() if isinstance(named, dict) else (str(one).partition(":")[::2] for one in named):
-        yield str(one[0]).strip().lower(), float(one[1] or 1)
+    for one in [named] if isinstance(named, str) else named or ():
+        name, _, count = str(one).partition(":")  # also of a key: `{H100:8}` without a space is one with no value
+        number = named[one] if isinstance(named, dict) and named[one] is not None else count
+        yield name.strip().lower(), float(number or 1)
     for alternatives in ("any_of", "ordered"):
         for one in resources.get(alternatives) or ():
             yield from _nodes_in_order(one)
@@ -236,6 +237,10 @@ def _words(task: Any, nodes: list[tuple[str, float]]) -> Iterable[str]:
         yield f"its workdir, the repository {task.workdir.get('url')}, is not used: a run gets its own variant instead"
     if any(one.autostop_config for one in alternatives):
         yield "its `autostop` is replaced: a cluster goes down after 30 minutes without a run"
+    if any(one.job_recovery for one in alternatives):
+        yield "its `job_recovery` is for managed jobs, and is not used: a lost run is retried on another cluster"
+    if task.event_callback:
+        yield "its `event_callback` is for managed jobs, and is not used: `on_event` in cockpit.toml runs a command"
     if refs := sorted({ref.name for ref in task.managed_secret_refs}):
         yield f"the secret {', '.join(refs)} has no value here: the API server must have a provider for it"
     if task.volumes:
