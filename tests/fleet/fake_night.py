@@ -12,8 +12,8 @@ import pytest
 
 from cockpit.core.model import ClusterSpec
 from cockpit.fleet.base import ClusterReady, Expected, Job, JobStarted, JobSubmitted, Report
-from cockpit.fleet.sky import client, follow, launch, launch_log, probe, setup
 from cockpit.fleet.sky import cluster as sky_cluster
+from cockpit.fleet.sky import failures, follow, launch, launch_log, probe, setup
 from cockpit.fleet.sky import fleet as sky_fleet
 from cockpit.fleet.sky.client import SkyClient
 from cockpit.fleet.sky.fleet import SkyFleet
@@ -38,9 +38,9 @@ def quick(patch: pytest.MonkeyPatch) -> None:
     for module in (probe, follow, setup):
         patch.setattr(module, "RETRY_S", (0.02,))
     patch.setattr(sky_cluster, "RETRY_S", (0.02,) * 4)
-    patch.setattr(client, "BLIPS_S", (0.01,) * 3)
+    patch.setattr(failures, "BLIPS_S", (0.01,) * 3)
     patch.setattr(setup, "LOOK_EVERY_S", 0.02)
-    patch.setattr(launch, "QUEUE_TOLD_S", 0.3)
+    patch.setattr(launch, "QUEUE_REPORTED_S", 0.3)
     patch.setattr(launch_log, "LINE_EVERY_S", 0.0)
     for name in ("WATCH_EVERY_S", "SWEEP_EVERY_S", "SWEEP_LAUNCHES_EVERY_S"):
         patch.setattr(sky_fleet, name, 0.05)

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("sky", reason="SkyPilot is not installed")
 
-from cockpit.fleet.sky.client import understood
+from cockpit.fleet.sky.failures import understood
 from cockpit.fleet.sky.jobs import first_by_name, job_table, was_set_up
 from cockpit.fleet.sky.probe import went_down
 from cockpit.fleet.sky.remains import is_billed

@@ -238,7 +238,7 @@ def test_a_status_that_takes_long_loses_nothing(tmp_path: Path, cloud: FakeCloud
 def test_a_run_is_kept_while_the_api_server_refuses_and_its_result_is_taken(
     tmp_path: Path, cloud: FakeCloud, error: Exception, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probe, "TOLD_AFTER_S", 0.1)
+    monkeypatch.setattr(probe, "REPORTED_AFTER_S", 0.1)
     night = FakeNight(tmp_path, cloud)
     night.up("gpu-01")
     night.run("e0001.1")

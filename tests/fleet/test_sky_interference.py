@@ -40,7 +40,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_runs_continue_while_somebody_launches_another_task_on_their_cluster(
     night: FakeNight, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probe, "TOLD_AFTER_S", 0.1)
+    monkeypatch.setattr(probe, "REPORTED_AFTER_S", 0.1)
     night.run("e0001.1")
     cloud.begin_another_launch(CLUSTER)
     night.until(lambda: any("`sky launch` works on it" in waits.message for waits in night.of(ClusterWaits)))

@@ -31,7 +31,7 @@ from cockpit.fleet.base import (
     JobSubmitted,
 )
 from cockpit.fleet.sky import probe
-from cockpit.fleet.sky.client import understood
+from cockpit.fleet.sky.failures import understood
 from cockpit.fleet.sky.task_file import read_task
 from tests.fleet import fake_cloud
 from tests.fleet.fake_cloud import FakeCloud, FakeCluster
@@ -222,6 +222,7 @@ def http_error(status: int, text: str) -> requests.HTTPError:
             ),
             "server",
         ),
+        (RuntimeError("Failed to start SkyPilot API server at http://127.0.0.1:46580\nView logs at: x"), "server"),
         (requests.exceptions.JSONDecodeError("Expecting value", "<html>", 0), "server"),
     ],
 )
@@ -264,7 +265,7 @@ def without(field: str) -> Callable[[Any], Any]:
 def test_answers_in_the_shape_of_another_version_lose_no_run(
     night: FakeNight, cloud: FakeCloud, field: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probe, "TOLD_AFTER_S", 0.1)
+    monkeypatch.setattr(probe, "REPORTED_AFTER_S", 0.1)
     night.run("e0001.1")
     cloud.answers_as = without(field)
     night.fleet._clusters["gpu-01"].check()

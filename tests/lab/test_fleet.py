@@ -370,3 +370,25 @@ def test_after_down_slurm_has_no_job_and_skypilot_no_cluster(lab: Lab, night: La
     night.tear_down()
     assert lab.jobs() == {}
     assert "No existing clusters" in lab.sky("status")
+
+
+@slow
+def test_a_run_on_two_nodes_starts_once_and_ends_once(night: LabNight, tmp_path: Path) -> None:
+    night.tear_down()  # three nodes have an H100
+    two = LabNight(tmp_path / "two", (ClusterSpec("gpu-71", "H100"),), f"{TASK}num_nodes: 2\n")
+    two.ready("gpu-71")
+    assert [(report.hardware, report.gpus) for report in two.of(ClusterReady)] == [("H100", 2)]
+    rank = "import os\nprint('rank', os.environ['SKYPILOT_NODE_RANK'], 'of', os.environ['SKYPILOT_NUM_NODES'])\n"
+    two.job("e990.1", "gpu-71", rank + score(1, seconds=5))
+    two.job("e991.1", "gpu-71", rank + "raise SystemExit(3)")
+    ends = two.ended("e990.1", "e991.1")
+    texts = [two.jobs[name].log_path.read_text() for name in ("e990.1", "e991.1")]
+    assert [(ends[name].reason, ends[name].exit_code) for name in ("e990.1", "e991.1")] == [
+        ("exited", 0),
+        ("exited", 3),
+    ], texts
+    assert measured(two, "e990.1") == 1.1
+    assert two.steps("e990.1") == list(range(5))
+    assert [[line for line in text.splitlines() if line.startswith("rank")] for text in texts] == [["rank 0 of 2"]] * 2
+    assert len([report for report in two.of(JobStarted) if report.job == "e990.1"]) == 1
+    two.close()

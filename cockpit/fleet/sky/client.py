@@ -4,10 +4,9 @@ import contextlib
 import os
 import re
 import threading
-import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from cockpit.core.installation import install_command
 from cockpit.core.model import RunAccess
@@ -16,6 +15,7 @@ from cockpit.fleet.sky import private_names
 from cockpit.fleet.sky.classes import CPU, class_of
 from cockpit.fleet.sky.disk import removal_script
 from cockpit.fleet.sky.error_text import sentence
+from cockpit.fleet.sky.failures import read, repeated, understood
 from cockpit.fleet.sky.jobs import JobRow, job_table
 from cockpit.fleet.sky.parts import ClusterRecord, LaunchOrder, SessionIdentity, SkyError, TaskNews
 from cockpit.fleet.sky.requests import LOCAL_REQUESTS, REMOTE_REQUESTS
@@ -40,11 +40,6 @@ QUEUED_AT_MOST = 5
 USD_AT_MOST = 100_000.0
 """Dollars an hour of one node that are believed."""
 UNCONFINED = RunAccess()
-BLIPS_S = (0.5, 1.0, 2.0)
-"""Seconds before a question is repeated to which the API server gave no answer."""
-TOO_MANY, SERVER_ERROR = 429, 500
-"""The HTTP status of too many requests, and the first of a server's own errors."""
-T = TypeVar("T")
 REQUESTS_LOOKED_AT, LAUNCHES_LOOKED_AT = 500, 10
 """The API server's latest requests, and of these the launches whose times are reported."""
 _TIMES = ["request_id", "name", "status", "created_at", "finished_at"]
@@ -208,14 +203,14 @@ class SkyClient:
         Raises SkyError."""
         mode = self._sky.StatusRefreshMode.FORCE if refresh else self._sky.StatusRefreshMode.NONE
         records = self._call(
-            lambda: _repeated(lambda: self._sdk.status(names or None, refresh=mode, all_users=True)), READ_LIMIT_S
+            lambda: repeated(lambda: self._sdk.status(names or None, refresh=mode, all_users=True)), READ_LIMIT_S
         )
-        return _read(lambda: {record["name"]: self._record(record) for record in records})
+        return read(lambda: {record["name"]: self._record(record) for record in records})
 
     def jobs(self, cluster: str) -> list[JobRow]:
         """Return the cluster's job table. Raises SkyError."""
-        records = self._call(lambda: _repeated(lambda: self._sdk.queue(cluster, all_users=True)), READ_LIMIT_S)
-        return _read(lambda: job_table(records))
+        records = self._call(lambda: repeated(lambda: self._sdk.queue(cluster, all_users=True)), READ_LIMIT_S)
+        return read(lambda: job_table(records))
 
     def cancel(self, cluster: str, job_id: int) -> None:
         """End a job of the cluster, or take it from its queue. Raises SkyError."""
@@ -232,11 +227,11 @@ class SkyClient:
     def pending(self, cluster: str) -> bool:
         """Return True while the API server works on something that was asked of this cluster. Raises SkyError."""
         try:
-            requests = _repeated(lambda: self._sdk.api_status(cluster_name=cluster))
+            requests = repeated(lambda: self._sdk.api_status(cluster_name=cluster))
         except Exception as error:
             raise understood(error) from error
         asked = ("sky.launch", "sky.exec", "sky.down")
-        return _read(lambda: any(one.name in asked and one.cluster_name == cluster for one in requests))
+        return read(lambda: any(one.name in asked and one.cluster_name == cluster for one in requests))
 
     def launch_times(self) -> list[float]:
         """Return the seconds that the API server's latest successful launches took, the newest first. Raises SkyError.
@@ -247,7 +242,7 @@ class SkyClient:
             requests = self._sdk.api_status(all_status=True, limit=REQUESTS_LOOKED_AT, fields=_TIMES)
         except Exception as error:
             raise understood(error) from error
-        return _read(lambda: _launch_times(requests))
+        return read(lambda: _launch_times(requests))
 
     def withdraw(self, request_id: str) -> None:
         """Cancel a request that is under way; one that is over stays as it is. Raises SkyError."""
@@ -330,7 +325,7 @@ class SkyClient:
 
             threading.Thread(target=give_up, daemon=True).start()
             try:
-                return _repeated(lambda: self._sdk.get(request))
+                return repeated(lambda: self._sdk.get(request))
             finally:
                 over.set()
         except SkyError:
@@ -349,98 +344,13 @@ class SkyClient:
         return any(one.status == "PENDING" for one in found)
 
 
-def _repeated(ask: Callable[[], T]) -> T:
-    """Return the answer to a question that may be asked again, as long as the way to the API server fails."""
-    for wait_s in BLIPS_S:
-        try:
-            return ask()
-        except Exception as error:
-            if not _is_of_the_way(error):
-                raise
-        time.sleep(wait_s)
-    return ask()
-
-
-def _is_of_the_way(error: Exception) -> bool:
-    """Return True for an answer that is not the API server's to the request: a proxy's page, an error of the server."""
-    status = getattr(getattr(error, "response", None), "status_code", 0)
-    return status == TOO_MANY or status >= SERVER_ERROR or bool(_FAILING.search(sentence(error)))
-
-
 def _launch_times(requests: Iterable[Any]) -> list[float]:
     done = [one for one in requests if one.name == "sky.launch" and one.status == "SUCCEEDED" and one.finished_at]
     done.sort(key=lambda one: float(one.created_at), reverse=True)
     return [max(0.0, float(one.finished_at) - float(one.created_at)) for one in done[:LAUNCHES_LOOKED_AT]]
 
 
-def _read(parse: Callable[[], T]) -> T:
-    """Return what is read from an answer. Raises SkyError for one of another shape: its cluster may be as it was."""
-    try:
-        return parse()
-    except SkyError:
-        raise
-    except Exception as error:
-        why = f"{type(error).__name__}: {sentence(error)}"
-        raise SkyError("server", _OTHER_VERSION.format(why)) from error
-
-
 def _marked(variable: str, text: str) -> str:
     """Return the value of a variable in a task's text; empty if it is not there."""
     found = re.search(rf"^\s*{variable}: '?([\w.-]+)", text, re.MULTILINE)
     return found[1] if found else ""
-
-
-_KINDS = {
-    "ClusterDoesNotExist": "gone",
-    "ClusterNotUpError": "gone",
-    "ClusterOwnerIdentityMismatchError": "invalid",
-    "PermissionDeniedError": "invalid",
-    "UserRequestRejectedByPolicy": "invalid",
-    "ApiServerAuthenticationError": "server",
-    "APIVersionMismatchError": "server",
-    "APINotSupportedError": "server",
-    "ExecutionPoolFullError": "server",
-    "ConcurrentWorkerExhaustedError": "server",
-    "ResourcesMismatchError": "invalid",
-    "NotSupportedError": "invalid",
-    "InvalidSkyPilotConfigError": "invalid",
-    "NoCloudAccessError": "invalid",
-    "RequestCancelled": "cancelled",
-    "ApiServerConnectionError": "server",
-    "ServerTemporarilyUnavailableError": "server",
-    "KubeAPIUnreachableError": "server",
-    "ClusterStatusFetchingError": "server",
-    "RequestInterruptedError": "server",
-    "ConnectionError": "server",
-    "ChunkedEncodingError": "server",
-    "ReadTimeout": "server",
-    "JSONDecodeError": "server",
-    "ValidationError": "server",
-    "ConnectTimeout": "server",
-}
-_OTHER_VERSION = (
-    "this SkyPilot and the API server do not fit: install the server's version, then restart the worker; runs are kept"
-    " ({})"
-)
-_REMEDIES = {
-    "ApiServerAuthenticationError": "the login to the API server has expired: run `sky api login`; runs are kept ({})",
-    "ValidationError": _OTHER_VERSION,
-    "APIVersionMismatchError": _OTHER_VERSION,
-}
-_FAILING = re.compile(r"^Failed to get request\b")
-"""The words of an API server's answer that is not one to the request, such as its proxy's page."""
-_ABSENT = re.compile(r"Catalog does not contain")
-_NEVER = re.compile(r"not enabled|is not supported", re.IGNORECASE)
-
-
-def understood(error: Exception) -> SkyError:
-    """Return the error with its remedy, found by the name of its class, because SkyPilot is not loaded here."""
-    text = sentence(error)
-    kind = next((_KINDS[c.__name__] for c in type(error).__mro__ if c.__name__ in _KINDS), "other")
-    if text.startswith("No value available for secret"):
-        kind = "invalid"
-    if kind == "other" and _is_of_the_way(error):
-        kind = "server"
-    if type(error).__name__ == "ResourcesUnavailableError":
-        kind = "absent" if _ABSENT.search(text) else "invalid" if _NEVER.search(text) else "refused"
-    return SkyError(kind, _REMEDIES.get(type(error).__name__, "{}").format(text))

@@ -74,16 +74,16 @@ class LogFollower:
 
         Where the log cannot be written, as on a full disk, that is told once, and the stream is read until it can be.
         """
-        told = False
+        is_reported = False
         while not self._is_replaced(run, reader):
             try:
                 self._follow(run, reader)
                 return
             except OSError as error:
-                if not told:
+                if not is_reported:
                     why = error.strerror or str(error)
                     self._cluster.report_log_trouble(f"the log of {run.job.name} cannot be written: {why}")
-                told = True
+                is_reported = True
                 time.sleep(RETRY_S[-1])
 
     def _follow(self, run: SkyRun, reader: int) -> None:

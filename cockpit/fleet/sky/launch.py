@@ -11,7 +11,7 @@ from cockpit.fleet.sky.launch_log import LaunchLog
 from cockpit.fleet.sky.parts import ClusterRecord, LaunchOrder, SkyError, SkyParts
 from cockpit.fleet.sky.setup import SetupWatch
 
-QUEUE_TOLD_S = 45.0
+QUEUE_REPORTED_S = 45.0
 """Seconds a launch is queued before that is reported: Slurm looks for a place twice a minute."""
 QUEUE_PATIENCE_S = 120.0
 """Seconds after which a queued launch gives way to other clusters' launches; SkyPilot itself waits as long where there
@@ -46,7 +46,7 @@ class SkyLaunch:
         self._is_asking = False
         self._queued_since = 0.0
         self._queued_why = ""
-        self._queued_told = False
+        self._wait_is_reported = False
         self.adopted = False
         """True for a cluster that a person launched and this session uses as it is."""
         self.stale = False
@@ -135,22 +135,22 @@ class SkyLaunch:
         if self._request and not why and record.reason:
             self._log.step(record.reason)
         if not why:
-            told, self._queued_told, self._queued_since = self._queued_told, False, 0.0
-            return "" if told else None
+            was_reported, self._wait_is_reported, self._queued_since = self._wait_is_reported, False, 0.0
+            return "" if was_reported else None
         now = time.monotonic()
         self._queued_since = self._queued_since or now
         self._queued_why = why
         waited_s = now - self._queued_since
-        if waited_s > QUEUE_TOLD_S and not self._starts_over and self._may_be_another_class(record):
+        if waited_s > QUEUE_REPORTED_S and not self._starts_over and self._may_be_another_class(record):
             self._log.step(f"no {record.hardware} is free ({why}): another class is asked for")
             self._parts.full.mark(record.hardware)
             self.start_over()
             return None
         if self._parts.requests.launches_wait and waited_s > QUEUE_PATIENCE_S:
             self.withdraw()
-        if self._queued_told or waited_s < QUEUE_TOLD_S:
+        if self._wait_is_reported or waited_s < QUEUE_REPORTED_S:
             return None
-        self._queued_told = True
+        self._wait_is_reported = True
         return f"{self._name} waits in the cloud's queue for its {record.hardware or 'nodes'} ({why})"
 
     def _may_be_another_class(self, record: ClusterRecord) -> bool:
@@ -193,7 +193,7 @@ class SkyLaunch:
             raise SkyError("refused", f"{self._name} is {record.status}{why}: it is used once it is UP")
 
     def _launch(self, record: ClusterRecord | None) -> int | None:
-        self._queued_since, self._queued_why, self._queued_told, self._withdrawn = 0.0, "", False, False
+        self._queued_since, self._queued_why, self._wait_is_reported, self._withdrawn = 0.0, "", False, False
         began = time.monotonic()
         self._log.step(f"asks SkyPilot for a cluster{self._history()}")
         order = LaunchOrder(

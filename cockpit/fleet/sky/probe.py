@@ -15,7 +15,7 @@ LAUNCHED_ELSEWHERE_S = 900.0
 """Seconds for which a launch by somebody else may work on a cluster of the session before it counts as lost."""
 LOST_AFTER_S = 180.0
 """Seconds after which a cluster that its cloud says is up, and that does not answer, counts as lost."""
-TOLD_AFTER_S = 60.0
+REPORTED_AFTER_S = 60.0
 """Seconds of silence before it is reported; most outages are shorter."""
 _EVICTED = re.compile(r"evict|preempt|disruption", re.IGNORECASE)
 RETRY_S = (2.0, 5.0, 10.0, 20.0)
@@ -112,7 +112,7 @@ class ClusterProbe(msgspec.Struct, frozen=True):
                 silent_since = (silent_since or now) if confirmed else 0.0
                 if silent_since and now - silent_since > LOST_AFTER_S:
                     raise ClusterLost(f"{self.name} does not answer: {error}", hangs=True) from error
-                if not said and now - began > TOLD_AFTER_S:
+                if not said and now - began > REPORTED_AFTER_S:
                     said = True
                     self.report(f"{self.name} is unreachable; its run may still be going: {error}")
             time.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
