@@ -21,10 +21,12 @@ _SEVERAL = re.compile(
 _CURRENCY = re.compile(r"([-+]?)[$\u20ac\xa3\xa5]\s?(?=[-+.\d])")
 _MINUS = str.maketrans("\u2212", "-")
 _UNIT = re.compile(
-    r"(?!x)[a-z\xb5\u03bc%/\u20ac\xa3\xa5\xb0]{0,20}(?:[.:!*?]{0,3}$|,|\(?(?:\xb1|\+/?-)|[\u2190-\u2bff\U0001f300-\U0001faff]|\(\d{1,3}$)",
+    r"(?!x|(?-i:[ej])(?![a-z]))[a-z\xb5\u03bc%/\u20ac\xa3\xa5\xb0]{0,20}(?:[.:!*?]{0,3}$|,|\(?(?:\xb1|\+/?-)|[\u2190-\u2bff\U0001f300-\U0001faff]|\(\d{1,3}$)",
     re.IGNORECASE,
 )
-"""The rest of a word after its number: a unit, punctuation, an error, a sign such as a tick."""
+"""The rest of a word after its number: a unit, punctuation, an error, a sign such as a tick.
+
+`0x1f`, `1j` and the half of `1e-5` are other numbers than the one before their letter."""
 _WORD_END = re.compile(r"[\s;|)\]}\"'<>`\x00]")
 _UNIT_WORD = re.compile(r"\s?(%|[A-Za-z\xb5\u03bc]{1,12}(?:/[A-Za-z]{1,12})?)(?!\w)")
 _RATIO = re.compile(

@@ -17,6 +17,7 @@ import msgspec
 from cockpit.session.chain import GENESIS, chained
 from cockpit.session.event_bodies import joined, split
 from cockpit.session.ledger_errors import LedgerError
+from cockpit.session.plain_file import make_way
 
 STREAM_MODE = 0o640
 FAMILY = b"cockpit events "
@@ -78,11 +79,13 @@ class StreamWriter:
         self.path = path
         self.end = end
         self._deflate: Compressor | None = None
+        make_way(path)
         self._fd = os.open(path, os.O_CREAT | os.O_RDWR, STREAM_MODE)
         os.fchmod(self._fd, STREAM_MODE)
         if end.offset == len(MAGIC):
             os.pwrite(self._fd, MAGIC, 0)
         os.ftruncate(self._fd, end.offset)
+        self._written_ns = self._changed_ns()
 
     def append(self, bodies: Sequence[bytes]) -> None:
         """Append events; several frames if there are many."""
@@ -106,6 +109,7 @@ class StreamWriter:
             os.ftruncate(self._fd, self.end.offset)
             raise
         self.end = Place(self.end.seq + len(bodies), chain, self.end.offset + len(frame))
+        self._written_ns = self._changed_ns()
 
     def start_segment(self) -> Place:
         """Let a new deflate stream begin after the last frame, and return that place."""
@@ -136,14 +140,25 @@ class StreamWriter:
         self.path = self.path.replace(path)
 
     def is_as_written(self) -> bool:
-        """Return True if the file ends where this writer ended. Bytes that another program appended are cut off."""
+        """Return True if the file is as this writer left it. Bytes that another program appended are cut off.
+
+        One that another program has written is read as a whole.
+        """
         try:
             here, there = os.fstat(self._fd), self.path.stat()
             if here.st_size > self.end.offset:
                 os.ftruncate(self._fd, self.end.offset)
-        except OSError:
+            if here.st_ino != there.st_ino or here.st_size < self.end.offset:
+                return False
+            if here.st_mtime_ns != self._written_ns:
+                self._written_ns = self._changed_ns()
+                return link_at(self.path, self.end.seq) == self.end.chain
+        except (OSError, StreamDamaged, LedgerError):
             return False
-        return here.st_ino == there.st_ino and here.st_size >= self.end.offset
+        return True
+
+    def _changed_ns(self) -> int:
+        return os.fstat(self._fd).st_mtime_ns
 
     def close(self) -> None:
         if self._fd >= 0:

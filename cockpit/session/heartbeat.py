@@ -73,7 +73,8 @@ def write_heartbeat(folder: SessionFolder, note: str = "", stopped: bool = False
     )  # fmt: skip
     with contextlib.suppress(OSError):
         if not stat.S_ISREG(folder.heartbeat.lstat().st_mode):
-            folder.heartbeat.unlink()  # a pipe or a link, which another program has put there
+            # A pipe, a link or a folder, which another program has put there.
+            folder.heartbeat.rename(folder.heartbeat.with_name(f"{folder.heartbeat.name}.moved-{time.time_ns()}"))
     with contextlib.suppress(OSError):
         descriptor = os.open(folder.heartbeat, os.O_CREAT | os.O_WRONLY | os.O_NONBLOCK, HEARTBEAT_MODE)
         try:

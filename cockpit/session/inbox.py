@@ -28,12 +28,15 @@ SIDE_FILES = ("-wal", "-shm", "-journal")
 _TABLE = """
 CREATE TABLE IF NOT EXISTS intents (id INTEGER PRIMARY KEY AUTOINCREMENT, author TEXT NOT NULL, body BLOB NOT NULL)
 """
+_TABLES = "SELECT type, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' LIMIT 2"
 _SIZES = """
 SELECT id, typeof(body), length(body), typeof(author)
 FROM intents WHERE id > ? ORDER BY id LIMIT ?
 """
 _ONE = "SELECT substr(author, 1, ?), CASE WHEN ? THEN body END FROM intents WHERE id = ?"
 AUTHOR_LENGTH_AT_MOST = 200
+AHEAD_AT_MOST = 1_000_000_000
+"""A number this far behind the last one taken was not given by cockpit. SQLite gives none after its largest."""
 
 
 class Inbox:
@@ -53,7 +56,7 @@ class Inbox:
         self._busy_timeout_s = busy_timeout_s
         self._last_taken = last_taken
         self._db: sqlite3.Connection | None = None
-        self._opened: tuple[int, int] = (0, 0)
+        self._opened: tuple[int, ...] = ()
         self._last_put: int | None = None
         """The number of the last intent put into the open file; None until its numbers were compared with those
         taken."""
@@ -88,6 +91,9 @@ class Inbox:
         """
         with translated_errors(self.path):
             db = self._connected()
+            _check_tables(self.path, db)
+            if _last_number(db) > intent + AHEAD_AT_MOST:
+                raise LedgerDamaged(f"{self.path} has numbered an intent {_last_number(db)}")
             found: list[tuple[int, str, bytes]] = []
             read_bytes = 0
             for number, body_type, size, author_type in db.execute(_SIZES, (intent, most)).fetchall():
@@ -145,6 +151,7 @@ class Inbox:
             try:
                 self._make_or_check()
                 self._db = connect(self.path, "rw", self._busy_timeout_s)
+                self._db.text_factory = _any_text
                 _prepare(self._db, time.monotonic() + self._busy_timeout_s)
                 self._opened = self._inodes()
                 self._last_put = None
@@ -177,15 +184,29 @@ class Inbox:
         if not os.access(self.path, os.R_OK | os.W_OK):
             raise PermissionError
 
-    def _inodes(self) -> tuple[int, int]:
-        """Return the inodes of the file and its log; 0 for one that is missing or cannot be reached."""
+    def _inodes(self) -> tuple[int, ...]:
+        """Return the inodes of the file, its log and the log's index; 0 for one that is missing or cannot be reached.
+
+        Two programs whose index is not the same file do not see each other's intents.
+        """
         found = []
-        for path in (self.path, self.path.with_name(f"{self.path.name}-wal")):
+        for suffix in ("", "-wal", "-shm"):
             try:
-                found.append(path.stat().st_ino)
+                found.append(self.path.with_name(f"{self.path.name}{suffix}").stat().st_ino)
             except OSError:
                 found.append(0)
-        return found[0], found[1]
+        return tuple(found)
+
+
+def _any_text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
+
+
+def _check_tables(path: Path, db: sqlite3.Connection) -> None:
+    """Raise LedgerDamaged where another program has changed the tables: a view may have rows without end."""
+    found = [(kind, " ".join(str(sql).split())) for kind, sql in db.execute(_TABLES)]
+    if found != [("table", " ".join(_TABLE.replace("IF NOT EXISTS", "").split()))]:
+        raise LedgerDamaged(f"{path} holds other tables than cockpit's")
 
 
 def _last_number(db: sqlite3.Connection) -> int:

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import time
+from contextlib import suppress
 from typing import IO
 
 from cockpit.core.errors import CockpitError
@@ -22,7 +23,8 @@ class WorkerError(CockpitError):
 class WorkerLock:
     """The session's lock. The kernel releases it when the process dies."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, folder: SessionFolder, file: IO[bytes]) -> None:
+        self._folder = folder
         self._file = file
 
     @classmethod
@@ -45,7 +47,19 @@ class WorkerLock:
                 raise WorkerError(
                     f"a worker already runs session {folder.name}{who}: `cockpit stop {folder.name}` ends it"
                 ) from None
-            return cls(file)
+            return cls(folder, file)
+
+    def renew(self) -> None:
+        """Take the lock again if its file was removed or replaced: another worker could take the one of a new file."""
+        try:
+            there = self._folder.lock.stat().st_ino
+        except OSError:
+            there = 0
+        if there != os.fstat(self._file.fileno()).st_ino:
+            with suppress(OSError, WorkerError):
+                again = WorkerLock.take(self._folder)
+                self._file.close()
+                self._file = again._file
 
     def release(self) -> None:
         self._file.close()

@@ -2,11 +2,13 @@
 
 SQLite maps the index, the `-shm` file, into memory. A file system that copies on write, such as btrfs, needs room for
 each mapped page that is written, and the kernel ends a process that writes where there is none (SIGBUS). Linux makes
-room for mapped pages on request, and answers with an error.
+room for mapped pages on request, and answers with an error. The kernel ends a process too that touches a page behind
+the end of its file, which another program has cut.
 """
 
 import ctypes
 import errno
+import os
 import sys
 from pathlib import Path
 
@@ -15,9 +17,11 @@ MADV_POPULATE_WRITE = 23
 
 Range = tuple[int, int]
 """The address and the bytes of a mapping."""
+Version = tuple[int, int]
+"""The inode and the size of an index."""
 
-_ranges: dict[Path, tuple[tuple[int, int], list[Range]]] = {}
-"""For each database the inode and the size of its index, and the mappings of it."""
+_ranges: dict[Path, tuple[Version, list[Range]]] = {}
+"""For each database the version of its index, and the mappings of it."""
 
 
 def forget_mappings() -> None:
@@ -29,36 +33,49 @@ def has_room(database: Path) -> bool:
     """Make room for every page of a database's index that this process maps. Returns False if the disk has none."""
     if sys.platform != "linux":
         return True
-    return all(_populated(*each) for each in _mappings(database)) or all(
-        _populated(*each) for each in _mappings(database, anew=True)
-    )
+    try:
+        return all(_populated(*each) for each in _mappings(database)) or all(
+            _populated(*each) for each in _mappings(database, anew=True)
+        )
+    except OSError:
+        return False
 
 
 def _mappings(database: Path, anew: bool = False) -> list[Range]:
-    try:
-        status = database.with_name(f"{database.name}-shm").stat()
-    except OSError:
+    index = database.with_name(f"{database.name}-shm")
+    version = _version(index)
+    if version is None:
         return []
-    version = status.st_ino, status.st_size
     known, found = _ranges.get(database, ((0, 0), []))
     if anew or version != known or not found:
-        found = _listed(status.st_ino)
-        _ranges[database] = version, found
+        found, end = _listed(version[0])
+        if version[1] < end:
+            os.truncate(index, end)  # SQLite finds no header in it, and makes the index again from its log
+        _ranges[database] = _version(index) or version, found
     return found
 
 
-def _listed(inode: int) -> list[Range]:
-    """Return the shared mappings of the index with this inode, as Linux lists them."""
+def _version(index: Path) -> Version | None:
+    try:
+        status = index.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size
+
+
+def _listed(inode: int) -> tuple[list[Range], int]:
+    """Return the shared mappings of the index with this inode, and the end of the last one in the file."""
     lines = [
         line for line in Path("/proc/self/maps").read_bytes().splitlines() if b" rw-s " in line and b"-shm" in line
     ]
-    found = []
+    found, ends = [], [0]
     for line in lines:
-        place, _, _, _, number, *_ = line.split()
+        place, _, offset, _, number, *_ = line.split()
         if int(number) == inode:
             start, end = (int(address, 16) for address in place.split(b"-"))
             found.append((start, end - start))
-    return found
+            ends.append(int(offset, 16) + end - start)
+    return found, max(ends)
 
 
 _system = ctypes.CDLL(None, use_errno=True)

@@ -1,10 +1,17 @@
-"""Read files that another program may have replaced by a pipe, a device or an endless sparse file."""
+"""Read and replace files in whose place another program may have put a pipe, a device or an endless sparse file."""
 
 import errno
 import os
 import stat
+import time
 from pathlib import Path
 from typing import BinaryIO
+
+
+def make_way(path: Path) -> None:
+    """Move a folder, a pipe or a broken link away from the place of a file that is to be written. Raises OSError."""
+    if os.path.lexists(path) and not path.is_file():
+        path.rename(path.with_name(f"{path.name}.moved-{time.time_ns() // 1_000_000}"))
 
 
 def open_plain(path: Path) -> BinaryIO:

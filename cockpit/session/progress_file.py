@@ -9,7 +9,7 @@ import msgspec
 from cockpit.core.event_codec import AnyEvent, decode_event, encode_event
 from cockpit.core.events import Ended, Event, Progressed, Unsubmitted
 from cockpit.session.chain import digest
-from cockpit.session.plain_file import read_plain
+from cockpit.session.plain_file import make_way, read_plain
 
 PROGRESS_MODE = 0o640
 PROGRESS_BYTES_AT_MOST = 64 << 20
@@ -43,6 +43,7 @@ class ProgressFile:
         """Write the file. Raises OSError."""
         content = msgspec.json.encode({name: msgspec.Raw(body) for name, body in self._bodies.items()})
         data = digest(content, _CHECKSUM_BYTES) + content
+        make_way(self.path)
         descriptor = os.open(self.path, os.O_CREAT | os.O_WRONLY | os.O_NONBLOCK, PROGRESS_MODE)
         try:
             os.fchmod(descriptor, PROGRESS_MODE)

@@ -11,7 +11,7 @@ from cockpit.core.state import State
 from cockpit.session import packed_state
 from cockpit.session.chain import digest
 from cockpit.session.event_stream import Place
-from cockpit.session.plain_file import read_plain
+from cockpit.session.plain_file import make_way, read_plain
 
 STATE_FORMAT = 9
 """Counted up when State changes its shape: older snapshots are then ignored."""
@@ -60,6 +60,7 @@ def write_snapshot(
             file.flush()
             os.fdatasync(descriptor)
         if is_wanted():
+            make_way(path)
             partial.replace(path)
         else:
             partial.unlink()

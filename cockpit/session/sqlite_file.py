@@ -89,6 +89,8 @@ class translated_errors:
         text = str(error)
         if "locked" in text or "busy" in text:
             raise LedgerBusy(f"{self.path} is locked by another program: end that program, or wait") from error
+        if strange := _not_a_file(self.path):
+            raise LedgerError(f"{strange} is not a file: move it away") from error
         if "full" in text or "disk I/O" in text:
             number = errno.ENOSPC if "full" in text else _why_not_written(self.path)
             raise LedgerFull(self.path, number) from error
@@ -103,7 +105,15 @@ class translated_errors:
             ) from error
         if "unable to open" in text or "readonly" in text:
             raise LedgerError(f"{self.path} cannot be opened: check that it exists and that you may read it") from error
+        if "no such" in text or "no column" in text:
+            raise LedgerDamaged(f"{self.path} holds other tables than cockpit's ({text})") from error
         raise LedgerError(f"{self.path}: {text}") from error
+
+
+def _not_a_file(path: Path) -> Path | None:
+    """Return a file of SQLite's beside a database that is something else, such as a folder."""
+    beside = [path.with_name(f"{path.name}{suffix}") for suffix in ("-wal", "-shm", "-journal")]
+    return next((one for one in beside if os.path.lexists(one) and not one.is_file()), None)
 
 
 def _why_not_written(path: Path) -> int:

@@ -104,10 +104,10 @@ class WatchServer(Server):
         """Answer 403 to a request without the token or the page's cookie, and to a request of another page."""
         self.asking.add(request.protocol)
         if not (self._has_token(request) or self._is_of_page(request)):
-            return web.Response(status=403, text="Open the whole address that `cockpit watch --web` printed.\n")
+            return _refusal("Open the whole address that `cockpit watch --web` printed.\n")
         origin = request.headers.get("Origin")  # browsers always send it with a websocket; other programs send none
         if origin is not None and origin.lower() not in (f"http://{request.host}", f"https://{request.host}"):
-            return web.Response(status=403, text="This request comes from another page.\n")
+            return _refusal("This request comes from another page.\n")
         return await handler(request)
 
     def _has_token(self, request: web.Request) -> bool:
@@ -164,6 +164,13 @@ def _is_equal(given: str, key: str) -> bool:
     return hmac.compare_digest(given.encode(errors="replace"), key.encode())
 
 
+def _refusal(text: str) -> web.Response:
+    """Return an answer that ends its connection: open ones could fill all that one process can open."""
+    answer = web.Response(status=403, text=text)
+    answer.force_close()
+    return answer
+
+
 async def _guard(request: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(GUARDS)
 
@@ -188,7 +195,11 @@ async def _until_interrupted(server: WatchServer, listening: socket.socket) -> N
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, ended.set)
     runner = web.AppRunner(
-        await server.application(), access_log=None, shutdown_timeout=STOP_WITHIN_S, keepalive_timeout=KEEP_S
+        await server.application(),
+        access_log=None,
+        shutdown_timeout=STOP_WITHIN_S,
+        keepalive_timeout=KEEP_S,
+        lingering_time=STOP_WITHIN_S,
     )
     await runner.setup()
     await web.SockSite(runner, listening).start()

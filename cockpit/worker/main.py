@@ -51,7 +51,7 @@ def main() -> None:
     survive_unused_signals()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        reason = run_session(folder, stop, wake)
+        reason = run_session(folder, stop, wake, held.renew)
     except (FleetError, VariantError, SettingsError, LedgerError) as error:
         log.error("%s", error)
         held.release()

@@ -4,6 +4,7 @@ import errno
 import os
 import threading
 import time
+from collections.abc import Callable
 
 from cockpit.fleet.node.disk import lacks
 from cockpit.session import heartbeat
@@ -18,10 +19,11 @@ FULL_BELOW_BYTES = 1 << 20
 class Pacemaker:
     """Beats while there is a worker that ticks. The heartbeat of a worker that hangs goes stale."""
 
-    def __init__(self, folder: SessionFolder) -> None:
+    def __init__(self, folder: SessionFolder, on_beat: Callable[[], None] = lambda: None) -> None:
         self.note = ""
         self.worker: Worker | None = None
         self._folder = folder
+        self._on_beat = on_beat
         self._writing = threading.Lock()
         """Held while a heartbeat is written, so that none overwrites the one that says that the worker ends."""
 
@@ -45,6 +47,7 @@ class Pacemaker:
         worker = self.worker
         note = self.note or (worker.waits_for if worker else "")
         if note or (worker and time.monotonic() - worker.ticked_at < heartbeat.STALE_AFTER_S):
+            self._on_beat()
             heartbeat.write_heartbeat(self._folder, note or self._disk())
 
     def _disk(self) -> str:

@@ -10,7 +10,10 @@ SHORTAGES = {
     errno.EAGAIN: "processes",
     errno.ENOMEM: "memory",
 }
-CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG, errno.EIO, errno.ESTALE)
+CLOSED = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG, errno.EIO, errno.ESTALE,
+    errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP,
+)  # fmt: skip
 
 
 def shortage(error: BaseException | None) -> str:
@@ -25,7 +28,7 @@ def shortage(error: BaseException | None) -> str:
 
 
 def is_closed(error: BaseException | None) -> bool:
-    """Tell an error of a file that this user may not use now, or that its disk does not give."""
+    """Tell an error of a file that this user may not use now, that its disk does not give, or that has another kind."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in CLOSED:
             return True

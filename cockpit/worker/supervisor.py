@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from cockpit.core.events import Trouble
@@ -33,13 +34,18 @@ FAULT_FORGOTTEN_S = 600.0
 log = logging.getLogger("cockpit.worker")
 
 
-def run_session(folder: SessionFolder, stop: threading.Event, wake: threading.Event) -> str:
-    """Run the session until it ends or is stopped. Returns why.
+def run_session(
+    folder: SessionFolder,
+    stop: threading.Event,
+    wake: threading.Event,
+    on_beat: Callable[[], None] = lambda: None,
+) -> str:
+    """Run the session until it ends or is stopped. Returns why. `on_beat` is called with each heartbeat.
 
     An error that may pass is waited out. After a fault of its own the worker starts again from the ledger, as after a
     kill. More than FAULTS_AT_MOST consecutive faults are raised.
     """
-    pacemaker = Pacemaker(folder)
+    pacemaker = Pacemaker(folder, on_beat)
     faults, has_run = 0, False
     words: list[str] = []
     beats = WatchedThread("heartbeat", pacemaker.run)

@@ -4,14 +4,15 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cockpit.core.model import RunAccess
 from cockpit.fleet.local.fleet import processes_of
-from cockpit.fleet.node import job_setup, usage
-from cockpit.fleet.node.task_limit import TASKS_A_PROCESS, TaskLimit
+from cockpit.fleet.node import job_setup, task_limit, usage
+from cockpit.fleet.node.task_limit import CONTROL_GROUPS, NAME, TASKS_A_PROCESS, TaskLimit, own_groups
 from tests.fleet.test_runner import Run
 
 pytestmark = [
@@ -87,6 +88,62 @@ def test_a_run_that_starts_them_once_it_is_asked_to_end_ends_at_once(
     ended = run.ended(within_s=60)
     assert ended.reason == "cancelled"
     assert gone(run)
+
+
+LINKS = 200
+CHAIN = f"""
+import os, sys, time
+from cockpit.fleet.node.ending import adopt_orphans, end_descendants
+from cockpit.fleet.node.task_limit import TaskLimit
+
+adopt_orphans()
+first = os.fork()
+if not first:
+    for _ in range({LINKS}):
+        if os.fork():
+            os._exit(0)
+        os.setsid()
+        with open(sys.argv[1], "ab") as file:
+            file.write(b"x")
+    os._exit(0)
+os.waitpid(first, 0)
+end_descendants(first, TaskLimit(0))
+try:
+    os.waitpid(-1, os.WNOHANG)
+except ChildProcessError:
+    print("nothing is left")
+"""
+
+
+def test_a_chain_of_forks_that_end_at_once_is_ended(tmp_path: Path) -> None:
+    """Let each process of a chain end before a list of all processes comes to its child."""
+    links = tmp_path / "links"
+    links.touch()
+    done = subprocess.run([sys.executable, "-c", CHAIN, links], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "nothing is left\n"
+    assert links.stat().st_size < LINKS, "it came to its own end"
+
+
+def of_version_2(groups: Path) -> Iterator[tuple[Path, bool]]:
+    return (each for each in own_groups(groups) if not each[1])
+
+
+def test_a_group_of_version_2_ends_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_limit, "own_groups", of_version_2)
+    limit = TaskLimit(LINKS)
+    if not limit.has_group:
+        pytest.skip("control groups of version 2 of this machine are not this user's")
+    started = "import os, time\nos.setsid()\nif os.fork(): os._exit(0)\ntime.sleep(90)\n"
+    with limit.applied():
+        child = subprocess.Popen([sys.executable, "-c", started])
+    assert child.wait(30) == 0 and len(limit.remaining()) == 1
+    limit.forbid_more()
+    until = time.monotonic() + 20
+    while limit.remaining() and time.monotonic() < until:
+        time.sleep(0.02)
+    assert limit.remaining() == []
+    limit.remove()
+    assert not list(CONTROL_GROUPS.glob(f"**/{NAME}{os.getpid()}"))
 
 
 def group_of(limit: TaskLimit) -> bool:

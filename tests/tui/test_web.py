@@ -293,13 +293,15 @@ def test_a_taken_port_is_one_sentence(site: Site) -> None:
     assert port_argument("0") == 0
 
 
-async def test_connections_that_send_nothing_or_half_a_request_keep_no_page_out(site: Site) -> None:
+async def test_connections_that_send_nothing_half_a_request_or_a_refused_one_keep_no_page_out(site: Site) -> None:
     host, _, port = site.host.partition(":")
     opened = [await asyncio.open_connection(host, int(port)) for _ in range(300)]
     try:
         for _, writer in opened[::2]:
             writer.write(b"GET / HTTP/1.1\r\nHost: ")
-        async with asyncio.timeout(60):
+        for _, writer in opened[1::4]:
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /")
+        async with asyncio.timeout(40):
             closed = await asyncio.gather(*(reader.read() for reader, _ in opened), return_exceptions=True)
         assert len(closed) == len(opened), "each is closed in the end"
         async with aiohttp.ClientSession() as client, client.get(site.address) as answer:

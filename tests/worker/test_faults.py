@@ -71,6 +71,8 @@ def test_a_fault_that_always_returns_is_raised(tmp_path: Path, monkeypatch: pyte
 
 PASSING: list[tuple[Exception, BaseException | None]] = [
     (FleetError("a log cannot be written"), PermissionError(errno.EACCES, "Permission denied")),
+    (FleetError("a log cannot be written"), NotADirectoryError(errno.ENOTDIR, "Not a directory")),
+    (FileExistsError(errno.EEXIST, "File exists"), None),
     (OSError(errno.EROFS, "Read-only file system"), None),
     (OSError(errno.EMFILE, "Too many open files"), None),
     (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), None),

@@ -1,7 +1,6 @@
 """Runs a command of a job to its end, with all its descendants, within its limits."""
 
 import contextlib
-import ctypes
 import os
 import select
 import signal
@@ -12,18 +11,18 @@ from typing import TYPE_CHECKING
 from cockpit.fleet.node import system_calls
 from cockpit.fleet.node.capped_log import Log
 from cockpit.fleet.node.disk import RetryForRoom, may_pass
+from cockpit.fleet.node.ending import end_descendants, end_group
 from cockpit.fleet.node.task_limit import TaskLimit
-from cockpit.fleet.node.usage import Limits, descendants
+from cockpit.fleet.node.usage import Limits
 
 if TYPE_CHECKING:
     from cockpit.fleet.node.device_use import DeviceUse
 
 TIMED_OUT, CANCELLED, OVER_LIMIT, EXITED, LOST = "timeout", "cancelled", "limit", "exited", "lost"
 KILL_AFTER_S = 5.0
-REAP_WITHIN_S = 5.0
+DRAIN_WITHIN_S = 5.0
 LOOK_EVERY_S = 0.1
 READ_BYTES = 1 << 20
-PR_SET_CHILD_SUBREAPER = 36
 
 
 def run(
@@ -126,36 +125,8 @@ def wait(child: "subprocess.Popen[bytes]") -> bool:
 
 def drain(child: "subprocess.Popen[bytes]", log: Log) -> None:
     """Copy the rest of the pipe; its writers have ended."""
-    until = time.monotonic() + REAP_WITHIN_S
+    until = time.monotonic() + DRAIN_WITHIN_S
     while time.monotonic() < until and copy(child, log, 0.0):
         assert child.stdout is not None
         if not select.select([child.stdout], [], [], 0.0)[0]:
             return
-
-
-def adopt_orphans() -> None:
-    """Make this process the parent of every descendant whose own parent ends, so that none outlives the run."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def end_descendants(group: int, task_limit: TaskLimit) -> None:
-    """Kill the run's group, and every descendant that left it, and collect them."""
-    end_group(group, signal.SIGKILL)
-    until = time.monotonic() + REAP_WITHIN_S
-    while time.monotonic() < until:
-        left = {*descendants(os.getpid())[1:], *task_limit.remaining()} - {os.getpid()}
-        for pid in left:
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
-        with contextlib.suppress(OSError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        if not left:
-            return
-        time.sleep(0.01)
-
-
-def end_group(group: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, number)

@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING
 
 from cockpit.fleet.node.capped_log import FULL, Log
 from cockpit.fleet.node.code_evidence import code_evidence, evidence, in_one_line
-from cockpit.fleet.node.command import EXITED, LOST, TIMED_OUT, adopt_orphans, run
+from cockpit.fleet.node.command import EXITED, LOST, TIMED_OUT, run
 from cockpit.fleet.node.data import fingerprints, write_marks
 from cockpit.fleet.node.device_use import DeviceUse
 from cockpit.fleet.node.disk import RetryForRoom
+from cockpit.fleet.node.ending import adopt_orphans
 from cockpit.fleet.node.signals import survive_unused_signals
 
 if TYPE_CHECKING:

@@ -1,7 +1,8 @@
 """Limit the processes and threads of a run in the kernel, where this machine lets the run's owner set a limit.
 
-The limit is that of a control group of version 1 (`pids.max`), and the owner's `RLIMIT_NPROC`, which counts every task
-of the owner and does not bind root. Elsewhere the runner alone counts a run's processes.
+The limit is that of a control group (`pids.max`), and the owner's `RLIMIT_NPROC`, which counts every task of the owner
+and does not bind root. A group of version 2 counts only where its parent group lets it; it can be killed as a whole
+all the same. Elsewhere the runner alone counts a run's processes.
 
 Only the standard library is imported: it runs on nodes that have no cockpit.
 """
@@ -58,10 +59,10 @@ class TaskLimit:
         return ""
 
     def forbid_more(self) -> None:
-        """Refuse the run every further task, so that all that it has can be ended."""
-        with contextlib.suppress(OSError):
-            if self._group is not None:
-                (self._group / "pids.max").write_text("0", "ascii")
+        """Refuse the run every further task, or kill all it has at once, so that none is left to start another."""
+        if self._group is not None:
+            _told(self._group / "pids.max", "0")
+            _told(self._group / "cgroup.kill", "1")
 
     def remaining(self) -> list[int]:
         """Return the live processes of the group, also those that have left the run's tree."""
@@ -82,32 +83,48 @@ class TaskLimit:
 
 
 def _made_group(groups: Path, tasks: int) -> tuple[Path | None, Path | None]:
-    """Make a group below this process's own. Returns both; nothing where that is not allowed."""
-    own = _own_group(groups)
-    if own is None:
-        return None, None
-    group = own / f"{NAME}{os.getpid()}"
-    try:
-        group.mkdir(exist_ok=True)
-        (group / "pids.max").write_text(str(tasks), "ascii")
-    except OSError:
+    """Make a group below one of this process's own. Returns both; nothing where that is not allowed."""
+    for own, must_count in own_groups(groups):
+        group = own / f"{NAME}{os.getpid()}"
         with contextlib.suppress(OSError):
+            group.mkdir(exist_ok=True)
+            if _told(group / "pids.max", str(tasks)) or not must_count:
+                return own, group
             group.rmdir()
-        return None, None
-    return own, group
+    return None, None
 
 
-def _own_group(groups: Path) -> Path | None:
-    """Return the folder of the group that counts this process's tasks; nothing where version 2 counts them.
+def own_groups(groups: Path) -> Iterator[tuple[Path, bool]]:
+    """Yield the folders of this process's groups that help: of version 1 the one that counts tasks, then version 2's.
 
-    There a group with processes of its own has none below it that count.
+    The second value is True where a group is of use only if it counts. One of version 2 with processes of its own has
+    none below it that count, and they can be killed as a whole.
     """
     with contextlib.suppress(OSError):
-        for line in Path("/proc/self/cgroup").read_text("utf-8").splitlines():
-            _, kinds, path = line.split(":", 2)
-            if "pids" in kinds.split(","):
-                return groups / "pids" / path.lstrip("/")
-    return None
+        lines = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text("utf-8").splitlines()]
+        yield from (
+            (groups / "pids" / path.lstrip("/"), True) for _, kinds, path in lines if "pids" in kinds.split(",")
+        )
+        for _, kinds, path in lines:
+            if not kinds:
+                for place in (groups / "unified", groups):
+                    if (place / "cgroup.controllers").exists():
+                        yield place / path.lstrip("/"), False
+
+
+def _told(file: Path, text: str) -> bool:
+    """Write a text into a file of the kernel's. Returns False where that is not allowed, or the file is missing."""
+    try:
+        descriptor = os.open(file, os.O_WRONLY)
+    except OSError:
+        return False
+    try:
+        os.write(descriptor, text.encode())
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def _remove_empty(folder: Path) -> None:
