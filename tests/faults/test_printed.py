@@ -13,7 +13,7 @@ SCORES: dict[bytes, float | None] = {
     b"-0": 0.0,
     b"0x1.8p3": None,
     b"0x10": None,
-    b"1_000.5": None,
+    b"1_000.5": 1_000.5,
     b"NaN": None,
     b"+inf": None,
     b"1j": None,
