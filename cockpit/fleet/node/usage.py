@@ -189,12 +189,8 @@ def unmapped_bytes(pids: list[int]) -> int:
                 with contextlib.suppress(OSError):
                     disk = os.statvfs(f"/proc/{pid}/root{place}")
                     held[device] = (disk.f_blocks - disk.f_bfree) * disk.f_frsize
-        with contextlib.suppress(OSError):
-            for name in os.listdir(f"/proc/{pid}/fd"):
-                with contextlib.suppress(OSError):
-                    if os.readlink(f"/proc/{pid}/fd/{name}").startswith("/memfd:"):
-                        status = os.stat(f"/proc/{pid}/fd/{name}")
-                        held[f"{status.st_dev}:{status.st_ino}"] = status.st_blocks * 512
+        for status in open_files(pid, in_memory=True):
+            held[f"{status.st_dev}:{status.st_ino}"] = status.st_blocks * 512
     return max(0, sum(held.values()) - mapped)
 
 
@@ -203,16 +199,20 @@ def nameless_bytes(pids: list[int]) -> int:
     held: dict[tuple[int, int], int] = {}
     for pid in pids:
         in_memory = memory_mounts(pid)
-        with contextlib.suppress(OSError):
-            for name in os.listdir(f"/proc/{pid}/fd"):
-                with contextlib.suppress(OSError):
-                    if os.readlink(f"/proc/{pid}/fd/{name}").startswith("/memfd:"):
-                        continue
-                    status = os.stat(f"/proc/{pid}/fd/{name}")
-                    device = f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
-                    if stat.S_ISREG(status.st_mode) and not status.st_nlink and device not in in_memory:
-                        held[status.st_dev, status.st_ino] = status.st_blocks * 512
+        for status in open_files(pid, in_memory=False):
+            device = f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
+            if stat.S_ISREG(status.st_mode) and not status.st_nlink and device not in in_memory:
+                held[status.st_dev, status.st_ino] = status.st_blocks * 512
     return sum(held.values())
+
+
+def open_files(pid: int, *, in_memory: bool) -> Iterator[os.stat_result]:
+    """Yield the status of each file that a process has open: of those made in memory without a name, or the others."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                if os.readlink(f"/proc/{pid}/fd/{name}").startswith("/memfd:") == in_memory:
+                    yield os.stat(f"/proc/{pid}/fd/{name}")
 
 
 def memory_mounts(pid: int) -> dict[str, str]:
