@@ -10,7 +10,6 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from types import MappingProxyType
 
 import msgspec
 
@@ -50,6 +49,22 @@ _PRESET = re.compile(r"preset: (\S{1,100}) budget")
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-_]")
 _HAS_DIGIT = re.compile(r"\D{0,40}\d")
 _ERROR = re.compile(r"(?:[\w.]*(?:Error|Exception|Interrupt|Exit)\b.*|FAIL\b.*|.*out of memory.*)", re.IGNORECASE)
+
+
+class RunRules(msgspec.Struct, frozen=True):
+    """The rules that a session's runs must keep for comparable scores."""
+
+    corpus: str = ""
+    """The corpus of the session's scores; empty if it is unknown."""
+    preset: str = ""
+    time_budget_s: float = 0.0
+    """The training time; 0 for no limit."""
+    script: str = "train.py"
+    others: Mapping[str, str] = {}
+    """The ledger's hashes of files beside the script and prepare.py, by path."""
+
+
+NO_RULES = RunRules()
 
 
 class RunVerdict(msgspec.Struct, frozen=True):
@@ -158,24 +173,18 @@ class RunLog:
         exit_code: int | None,
         train_hash: str,
         prepare_hash: str,
-        corpus: str = "",
-        preset: str = "",
         evidence: Evidence | None = None,
-        time_budget_s: float = 0.0,
-        script: str = "train.py",
-        others: Mapping[str, str] = MappingProxyType({}),
+        rules: RunRules = NO_RULES,
     ) -> RunVerdict:
-        """Judge the run by its exit code and the ledger's hashes of its code.
+        """Judge the run by its exit code, the ledger's hashes of its code and the session's rules.
 
-        `corpus` and `preset` are those of the session's scores, empty if they are unknown. A run that prints another
-        one has no comparable score; neither has a run that trained longer than `time_budget_s` (0: no limit). With
-        `evidence`, measured outside the run, the marks in its log are ignored, because the run may have forged them.
-        `others` are the ledger's hashes of other files.
+        With `evidence`, measured outside the run, the marks in its log are ignored, because the run may have forged
+        them.
         """
         code = exit_code if exit_code is not None else self.exit_code
         if evidence is not None:
-            self.started, self.ended = _hashes(evidence.before, script), _hashes(evidence.after, script)
-        if mismatch := self._other_code((train_hash, prepare_hash), evidence, others):
+            self.started, self.ended = _hashes(evidence.before, rules.script), _hashes(evidence.after, rules.script)
+        if mismatch := self._other_code((train_hash, prepare_hash), evidence, rules.others):
             return _failed(Outcome.MISMATCH, f"{mismatch}: its result does not count")
         if code != 0:
             why = self.last_error or self.last_line or "it printed nothing"
@@ -183,13 +192,13 @@ class RunLog:
             return _failed(Outcome.CRASH, f"it ended {shown}: {why}")
         if self.started is None or self.ended is None:
             return _failed(Outcome.MISMATCH, "it did not print which code it ran: its result does not count")
-        for what, said, wanted_here in (("corpus", self.corpus, corpus), ("preset", self.preset, preset)):
+        for what, said, wanted_here in (("corpus", self.corpus, rules.corpus), ("preset", self.preset, rules.preset)):
             if said and wanted_here and said != wanted_here:
                 message = f"it trained on the {what} {said}, the session's is {wanted_here}: its result does not count"
                 return _failed(Outcome.MISMATCH, message)
         if evidence is None:
-            return self._scored(time_budget_s, None)
-        return self._scored(time_budget_s, evidence.scored, evidence.cut_bytes)
+            return self._scored(rules.time_budget_s, None)
+        return self._scored(rules.time_budget_s, evidence.scored, evidence.cut_bytes)
 
     def _other_code(self, wanted: tuple[str, str], evidence: Evidence | None, others: Mapping[str, str]) -> str:
         """Return how the code that ran differs from the ledger's, in a clause; empty if it does not."""

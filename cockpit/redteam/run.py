@@ -21,7 +21,7 @@ from cockpit.fleet.base import Job, JobEnded
 from cockpit.fleet.local.fleet import LocalFleet
 from cockpit.fleet.node import confinement
 from cockpit.fleet.node.job_setup import limits
-from cockpit.fleet.run_log import RunLog
+from cockpit.fleet.run_log import RunLog, RunRules
 from cockpit.redteam.variants import REACHED, TOO_BUSY, Variant
 from cockpit.scoring.judge import judged
 from cockpit.session.inbox import Inbox
@@ -214,7 +214,7 @@ class Range:
             message = "it ran past its time limit" if ended.reason == "timeout" else ended.message
             return Ran(outcome, message, None, None, printed, ended.reason == "limit")
         budget_s = self._budget_s
-        verdict = log.verdict(ended.exit_code, *hashes, evidence=ended.evidence, time_budget_s=budget_s)
+        verdict = log.verdict(ended.exit_code, *hashes, ended.evidence, RunRules(time_budget_s=budget_s))
         rescore = None
         if ended.evidence and ended.evidence.rescore and verdict.metrics:
             found = msgspec.structs.replace(

@@ -48,7 +48,7 @@ from cockpit.fleet.base import (
     Report,
     TaskSeen,
 )
-from cockpit.fleet.run_log import RunLog, RunVerdict
+from cockpit.fleet.run_log import RunLog, RunRules, RunVerdict
 from cockpit.read.wording import duration, money
 from cockpit.scoring.judge import judged
 
@@ -305,13 +305,11 @@ def _verdict(state: State, attempt: Attempt, report: JobEnded, log: RunLog) -> R
     experiment = state.experiments[attempt.experiment]
     match report.reason:
         case "exited":
-            hashes = experiment.train_hash, experiment.prepare_hash
-            baseline = state.experiments[state.baseline or experiment.id]
+            baseline, session = state.experiments[state.baseline or experiment.id], state.session
             others = experiment.file_hashes | baseline.protected_hashes
-            evidence, budget_s, script = report.evidence, state.session.time_budget_s, state.session.script
-            verdict = log.verdict(
-                report.exit_code, *hashes, state.corpus, state.preset, evidence, budget_s, script, others
-            )
+            rules = RunRules(state.corpus, state.preset, session.time_budget_s, session.script, others)
+            hashes, evidence = (experiment.train_hash, experiment.prepare_hash), report.evidence
+            verdict = log.verdict(report.exit_code, *hashes, evidence, rules)
             if other := _other_data(state, attempt, report):
                 return RunVerdict(Outcome.MISMATCH, None, f"{other}: its result does not count")
             if restored := restored_data(state, attempt, evidence.data_restored if evidence is not None else ()):

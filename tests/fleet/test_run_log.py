@@ -11,7 +11,7 @@ from cockpit.core.curves import packed
 from cockpit.core.model import Outcome
 from cockpit.core.plausible import LARGEST
 from cockpit.fleet.base import Evidence
-from cockpit.fleet.run_log import LINE_BYTES, TEXT_CHARACTERS, RunLog, RunVerdict
+from cockpit.fleet.run_log import LINE_BYTES, TEXT_CHARACTERS, RunLog, RunRules, RunVerdict
 
 CODE = "train_sha256=aa prepare_sha256=bb"
 SUMMARY = "---\nval_bpb:          0.997900\nnum_steps:        953\n"
@@ -194,7 +194,7 @@ def test_a_score_in_an_omitted_part_of_a_log_is_not_called_missing() -> None:
 @pytest.mark.parametrize("line", ["training_seconds: 3.0", "training_seconds=3.0", "INFO training_seconds: 3.0 s"])
 def test_training_past_the_budget_is_a_mismatch_with_its_reason(line: str) -> None:
     printed = f"COCKPIT_START {CODE}\nval_bpb: 0.5\n{line}\nCOCKPIT_END {CODE} exit=0\n"
-    verdict = read(printed.encode()).verdict(None, "aa", "bb", time_budget_s=1)
+    verdict = read(printed.encode()).verdict(None, "aa", "bb", rules=RunRules(time_budget_s=1))
     assert (verdict.outcome, verdict.metrics) == (Outcome.MISMATCH, None)
     assert verdict.message == "it trained for 3.0 s, the budget is 1 s: its result does not count"
 
@@ -202,7 +202,7 @@ def test_training_past_the_budget_is_a_mismatch_with_its_reason(line: str) -> No
 @pytest.mark.parametrize(("trained_s", "budget_s", "counts"), [(331, 300, True), (331.1, 300, False), (9, 0, True)])
 def test_a_last_step_may_end_a_little_after_the_budget(trained_s: float, budget_s: float, counts: bool) -> None:
     printed = f"COCKPIT_START {CODE}\nval_bpb: 0.5\ntraining_seconds: {trained_s}\nCOCKPIT_END {CODE} exit=0\n"
-    verdict = read(printed.encode()).verdict(None, "aa", "bb", time_budget_s=budget_s)
+    verdict = read(printed.encode()).verdict(None, "aa", "bb", rules=RunRules(time_budget_s=budget_s))
     assert (verdict.outcome is Outcome.VALID) == counts
 
 
