@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from cockpit.core.curves import Point, points_of
-from cockpit.core.model import AttemptKind, AttemptStatus, Cluster, ClusterState, Progress
+from cockpit.core.model import Attempt, AttemptKind, AttemptStatus, Cluster, ClusterState, Progress
 from cockpit.core.state import State
 from cockpit.read.attempts import is_evaluating
 from cockpit.read.launches import NO_CAPACITY, UNUSABLE, cluster_word, launch_figures
@@ -70,53 +70,58 @@ class ClusterView(msgspec.Struct, frozen=True):
 
 def cluster_view(state: State, cluster: Cluster, now: float, with_curve: bool = False) -> ClusterView:
     """Return the content of a cell. The curves are read only if the cell has room for them."""
-    glyph, ink = _LOOKS[cluster.state]
-    word = cluster_word(cluster)
-    since_s = max(0.0, now - cluster.since)
-    attempt = state.attempts.get(cluster.running)
-    following = cluster.ahead[0] if cluster.ahead else ""
-    if attempt is None and following:
-        attempt, following = state.attempts[following], cluster.ahead[1] if len(cluster.ahead) > 1 else ""
-        if cluster.state is ClusterState.IDLE:
-            glyph, word, ink = "◔", "starting", "info"
-    if cluster.held and cluster.state in (ClusterState.IDLE, ClusterState.BUSY):
-        word = "held" if cluster.state is ClusterState.IDLE else "busy, held"
-        glyph = "‖" if cluster.state is ClusterState.IDLE else glyph
-    if cluster.name in state.flagged:
-        word, ink = "suspect", "warn"
-    idle = cluster.state is ClusterState.IDLE and attempt is None
+    running = [name for name in (cluster.running, *cluster.ahead) if name in state.attempts]
+    attempt = state.attempts[running[0]] if running else None
+    glyph, word, ink = _look(state, cluster, attempt)
     heard_s = now - max(cluster.seen_at, cluster.since)
-    stale = attempt is not None and cluster.running and heard_s > STALE_AFTER_S
-    message = state.flagged.get(cluster.name, "") or cluster.message
-    if word == NO_CAPACITY:
-        glyph, ink = _LOOKS[ClusterState.LAUNCHING][0], "warn"
     shown = ClusterView(
         name=plain(cluster.name),
         hardware=plain(cluster.hardware),
         glyph=glyph,
         word=word,
         ink=ink,
-        following=plain(following),
-        idle_s=since_s if idle or cluster.state is not ClusterState.BUSY else 0.0,
+        following=plain(running[1]) if len(running) > 1 else "",
+        idle_s=max(0.0, now - cluster.since) if cluster.state is not ClusterState.BUSY else 0.0,
         launch=launch_figures(state, cluster, now),
-        stale_s=heard_s if stale else 0.0,
-        message=plain(message),
+        stale_s=heard_s if attempt is not None and cluster.running and heard_s > STALE_AFTER_S else 0.0,
+        message=plain(state.flagged.get(cluster.name, "") or cluster.message),
     )
-    if attempt is None:
-        return shown
+    return shown if attempt is None else _with_run(shown, state, attempt, with_curve)
+
+
+def _look(state: State, cluster: Cluster, attempt: Attempt | None) -> tuple[str, str, str]:
+    """Return the glyph of a cluster, a word for it, and its role."""
+    glyph, ink = _LOOKS[cluster.state]
+    word = cluster_word(cluster)
+    idle = cluster.state is ClusterState.IDLE
+    if idle and attempt is not None:
+        glyph, word, ink = "◔", "starting", "info"
+    if cluster.held and idle:
+        glyph, word = "‖", "held"
+    elif cluster.held and cluster.state is ClusterState.BUSY:
+        word = "busy, held"
+    if cluster.name in state.flagged:
+        word, ink = "suspect", "warn"
+    if word == NO_CAPACITY:
+        glyph, ink = _LOOKS[ClusterState.LAUNCHING][0], "warn"
+    if attempt is not None and attempt.cancelling:
+        word = "ending"
+    elif attempt is not None and is_evaluating(attempt):
+        word = EVALUATING
+    return glyph, word, ink
+
+
+def _with_run(view: ClusterView, state: State, attempt: Attempt, with_curve: bool) -> ClusterView:
+    """Return a cell with the run of its cluster."""
     progress = attempt.progress
+    begun = 0.0 if attempt.status is AttemptStatus.RUNNING else -1.0
     loss = progress.loss if progress else None
     rival = rival_loss(state, attempt.hardware, progress.fraction) if progress else None
-    if attempt.cancelling:
-        word = "ending"
-    elif is_evaluating(attempt):
-        word = EVALUATING
     return msgspec.structs.replace(
-        shown,
-        word=word,
+        view,
         attempt=plain(attempt.id),
         about=about(state, attempt.experiment, _KINDS.get(attempt.kind, "")),
-        fraction=progress.fraction if progress else (0.0 if attempt.status is AttemptStatus.RUNNING else -1.0),
+        fraction=progress.fraction if progress else begun,
         remaining_s=progress.remaining_s if progress else 0.0,
         loss=loss,
         facts=run_facts(progress) if progress else "",
