@@ -4,10 +4,11 @@ import ast
 import math
 import re
 import sys
+from typing import TypeGuard
 
 from cockpit.core.errors import CockpitError
 from cockpit.core.knobs import KnobRange
-from cockpit.core.model import Value
+from cockpit.core.model import Scalar, Value
 
 KNOB = r"[A-Za-z_][\w./:-]{0,119}"
 """The form of a constant's name: `DEPTH`, `Config.depth`, `args.lr`, `config.yaml:model.depth`."""
@@ -27,20 +28,20 @@ def parse_value(text: str) -> Value:
     if not text:
         raise BadArgument("a level is empty: give a number, a word or a tuple")
     try:
-        found = ast.literal_eval(text)
+        found: object = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
         return text
     if isinstance(found, tuple | list):
         items = list(found)
-        if items and all(map(_is_value, items)):
+        if items and all(map(_is_scalar, items)):
             return items
         raise BadArgument(f"{text[:TEXT_CHARACTERS]} is not a level: a tuple holds numbers or words")
-    if _is_value(found) and found != "":
-        return found  # type: ignore[no-any-return]
+    if _is_scalar(found) and found != "":
+        return found
     raise BadArgument(f"{text[:TEXT_CHARACTERS]} is not a level: give a number, a word or a tuple")
 
 
-def _is_value(found: object) -> bool:
+def _is_scalar(found: object) -> TypeGuard[Scalar]:
     """Tell a word, or a number that a float can hold."""
     return isinstance(found, str) or (isinstance(found, bool | int | float) and abs(found) <= sys.float_info.max)
 

@@ -271,6 +271,7 @@ def encode_intent(intent: Intent) -> bytes:
 def decode_intent(body: bytes) -> AnyIntent:
     """Decode an intent. Raises msgspec.DecodeError on anything else."""
     try:
-        return _decoder.decode(body)  # type: ignore[no-any-return]
+        found: AnyIntent = _decoder.decode(body)
     except RecursionError:
         raise msgspec.DecodeError("it is nested too deeply") from None
+    return found

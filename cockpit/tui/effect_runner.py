@@ -37,6 +37,7 @@ from cockpit.tui.actions.effects import (
     Problem,
     Redraw,
     SaveLog,
+    SearchStep,
     SeekReplay,
     Send,
     SetReplaySpeed,
@@ -174,9 +175,9 @@ class EffectRunner(TerminalApp):
         match effect:
             case Find(text):
                 self.context.last_found = text
-                return self._find(forward=True, fresh=True)
-            case FindNext(forward):
-                return self._find(forward, fresh=False)
+                return self._find("first")
+            case FindNext(step):
+                return self._find(step)
             case ToggleLog(what):
                 self.note(self.log_shown.toggle(what))
             case FilterLog(text):
@@ -376,9 +377,9 @@ class EffectRunner(TerminalApp):
         if isinstance(self.screen, CockpitScreen):
             self.screen.turn(tab)
 
-    def _find(self, forward: bool, fresh: bool) -> bool:
+    def _find(self, step: SearchStep) -> bool:
         text = self.context.last_found
-        problem = self._page().find(text, forward, fresh) if text else self.log_shown.find_words("", True, True)
+        problem = self._page().find(text, step) if text else self.log_shown.find_words("", "first")
         if problem:
             self.note(problem, "warn")
         return not problem

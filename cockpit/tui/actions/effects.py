@@ -135,12 +135,16 @@ class ZoomPane(Struct, frozen=True):
     """Give the focused pane the whole screen, or take it back."""
 
 
+SearchStep = Literal["first", "next", "previous"]
+"""A step of a search: to the first match from here on, or to another one."""
+
+
 class Find(Struct, frozen=True):
     text: str
 
 
 class FindNext(Struct, frozen=True):
-    forward: bool
+    step: Literal["next", "previous"]
 
 
 class ToggleLog(Struct, frozen=True):

@@ -7,6 +7,7 @@ from textual import events
 from textual.geometry import Offset
 from textual.widgets import Input
 
+from cockpit.tui.actions.effects import SearchStep
 from cockpit.tui.actions.registry import FOOTER_LASTS, MOVES, Action, Here, Registry, key_name
 from cockpit.tui.actions.subjects import PANES
 from cockpit.tui.following import FollowedSession
@@ -109,7 +110,7 @@ class CockpitScreen(LiveScreen):
         """Leave this screen for the one it was opened from."""
         self.app.pop_screen()
 
-    def find(self, text: str, forward: bool, fresh: bool) -> str:
+    def find(self, text: str, step: SearchStep) -> str:
         """Go to the next match. Returns a sentence if there is none."""
         return ""
 

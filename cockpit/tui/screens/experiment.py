@@ -1,5 +1,7 @@
 """An experiment's page: its verdict, its attempts, and its constants, diff, curve or log."""
 
+from collections.abc import Mapping
+
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal
@@ -8,7 +10,7 @@ from textual.strip import Strip
 from cockpit.core.curves import points_of
 from cockpit.core.knobs import knob_words
 from cockpit.core.metric import Metric, precise
-from cockpit.core.model import Attempt, AttemptStatus, Experiment, Outcome
+from cockpit.core.model import Attempt, AttemptStatus, Experiment, Outcome, Value
 from cockpit.core.state import State, constants_of
 from cockpit.read.attempts import current_attempt, is_evaluating
 from cockpit.read.checks import checks_of
@@ -16,6 +18,7 @@ from cockpit.read.rival import rival_curve, rival_loss
 from cockpit.read.scores import kept_estimate
 from cockpit.read.waves import status_word
 from cockpit.read.wording import runs_words, with_minus
+from cockpit.tui.actions.effects import SearchStep
 from cockpit.tui.actions.registry import Here
 from cockpit.tui.figures import clock, difference_words, duration, score_words, signed, span_words, value
 from cockpit.tui.plain import plain, width_of, wrap
@@ -274,9 +277,9 @@ class ExperimentScreen(CockpitScreen):
     def log_shown(self) -> Log:
         return self.log_view
 
-    def find(self, text: str, forward: bool, fresh: bool) -> str:
+    def find(self, text: str, step: SearchStep) -> str:
         self.turn("log")
-        return self.log_view.find_words(text, forward, fresh)
+        return self.log_view.find_words(text, step)
 
 
 def constant_lines(state: State, known: Experiment) -> list[tuple[str, Ink]]:
@@ -290,12 +293,12 @@ def constant_lines(state: State, known: Experiment) -> list[tuple[str, Ink]]:
         return [(code, "dim"), *_settings(state)]
     wide = max(len(name) for name in names)
 
-    def word(constants: dict[str, object], name: str) -> str:
-        return value(constants[name]) if name in constants else "–"  # type: ignore[arg-type]
+    def word(constants: Mapping[str, Value], name: str) -> str:
+        return value(constants[name]) if name in constants else "–"
 
     lines: list[tuple[str, Ink]] = [(f" {'':{wide}}  {'baseline':>14}  {'base':>14}  {'here':>14}", "dim")]
     for name in names:
-        there = "  ".join(f"{word(dict(constants), name):>14}" for constants in (baseline, base, mine))
+        there = "  ".join(f"{word(constants, name):>14}" for constants in (baseline, base, mine))
         lines.append((f" {name:{wide}}  {there}", "key" if mine.get(name) != base.get(name) else "text"))
     return [*lines, *_settings(state)]
 

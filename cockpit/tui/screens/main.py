@@ -13,6 +13,7 @@ from cockpit.core.state import State
 from cockpit.read.attempts import current_attempt, is_evaluating
 from cockpit.read.listeners import address_words
 from cockpit.read.result_query import parse_query
+from cockpit.tui.actions.effects import SearchStep
 from cockpit.tui.actions.registry import Here
 from cockpit.tui.actions.subjects import PANES
 from cockpit.tui.log_index import last_lines
@@ -256,18 +257,18 @@ class MainScreen(CockpitScreen):
     def unsent(self) -> str:
         return self.say.text
 
-    def find(self, text: str, forward: bool, fresh: bool) -> str:
+    def find(self, text: str, step: SearchStep) -> str:
         if self.pane == "log":
-            return self.log_pane.find_words(text, forward, fresh)
-        return "" if self._select(text, forward) else f"nothing here contains {text!r}"
+            return self.log_pane.find_words(text, step)
+        return "" if self._select(text, step) else f"nothing here contains {text!r}"
 
-    def _select(self, text: str, forward: bool) -> bool:
+    def _select(self, text: str, step: SearchStep) -> bool:
         """Select the next entry of this pane whose name or words contain `text`. Returns True if there is one."""
         state = self.session.state
         pane = self.query_one(f"#{self.pane}", Pane)
         if state is None or not isinstance(pane, Listing):
             return False
-        found = next_match(state, pane.keys, pane.selected, text, forward)
+        found = next_match(state, pane.keys, pane.selected, text, backward=step == "previous")
         if found:
             pane.select_index(pane.keys.index(found))
         return bool(found)
@@ -320,7 +321,7 @@ class MainScreen(CockpitScreen):
         elif self.log_pane.filter and self.pane == "log":
             self.log_pane.set_filter("")
         elif self.log_pane.needle and self.pane == "log":
-            self.log_pane.find("")
+            self.log_pane.find_words("", "first")
         elif self.results.asked and self.pane == "results":
             self.ask_results("")
         elif self.pane in VISITED:

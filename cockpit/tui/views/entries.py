@@ -6,7 +6,7 @@ from cockpit.core.state import State
 from cockpit.tui.views.queue import FILLER
 
 
-def next_match(state: State, keys: Sequence[str], selected: str, text: str, forward: bool) -> str:
+def next_match(state: State, keys: Sequence[str], selected: str, text: str, *, backward: bool) -> str:
     """Return the next cluster, wave or experiment of `keys` whose words contain `text`; empty if there is none.
 
     The search begins at the selected entry's neighbour, wraps around and ends at the selected entry.
@@ -16,7 +16,7 @@ def next_match(state: State, keys: Sequence[str], selected: str, text: str, forw
     wanted = text.casefold()
     at = keys.index(selected) if selected in keys else 0
     others = [*keys[at + 1 :], *keys[:at]]
-    ordered = [*(others if forward else reversed(others)), keys[at]]
+    ordered = [*(reversed(others) if backward else others), keys[at]]
     return next((key for key in ordered if wanted in searched_words(state, key).casefold()), "")
 
 

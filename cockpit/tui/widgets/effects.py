@@ -146,23 +146,15 @@ def _interval(row: Row, view: EffectView, axis: int, far: float, ink: str) -> No
         return half + round(x / far * half)
 
     low, mean, high = cell(estimate.low), cell(estimate.mean), cell(estimate.high)
+    drawn = dict.fromkeys(range(low + 1, high), ("─", ink))
+    drawn |= {x: ("━", ink) for x in range(min(half, mean), max(half, mean) + 1) if x != half}
+    drawn |= {half: ("│", "faint"), low: ("├", ink), high: ("┤", ink)}
+    drawn |= {0: ("◂", ink)} if low < 0 else {}
+    drawn |= {2 * half: ("▸", ink)} if high > 2 * half else {}
+    drawn[mean] = ("●" if view.clear else "○", ink)
     for x in range(2 * half + 1):
-        if x == mean:
-            row.put("●" if view.clear else "○", ink)
-        elif x == 0 and low < 0:
-            row.put("◂", ink)
-        elif x == 2 * half and high > 2 * half:
-            row.put("▸", ink)
-        elif x == low:
-            row.put("├", ink)
-        elif x == high:
-            row.put("┤", ink)
-        elif min(half, mean) <= x <= max(half, mean):
-            row.put("│" if x == half else "━", "faint" if x == half else ink)
-        elif low < x < high:
-            row.put("─", ink)
-        elif x == half:
-            row.put("│", "faint")
+        if x in drawn:
+            row.put(*drawn[x])
         else:
             row.skip()
 

@@ -11,7 +11,7 @@ from textual import events
 from textual.strip import Strip
 
 from cockpit.core.metric import DEFAULT_NAME
-from cockpit.tui.actions.effects import Problem
+from cockpit.tui.actions.effects import Problem, SearchStep
 from cockpit.tui.figures import count
 from cockpit.tui.log_index import LogIndex
 from cockpit.tui.plain import plain, width_of, wrap
@@ -247,30 +247,28 @@ class Log(Pane, can_focus=True):
             raise Problem(f"{target} cannot be written: {error.strerror}") from error
         return target
 
-    def find_words(self, text: str, forward: bool, fresh: bool) -> str:
-        """Go to the next line that contains `text`. Returns a sentence if there is none."""
-        if self.find(text, forward, again=not fresh) or not text:
-            return ""
-        return f"no line {'after' if forward else 'before'} this one contains {text!r}"
-
-    def find(self, text: str, forward: bool = True, again: bool = False) -> bool:
-        """Go to the next line that contains `text`. Returns True if there is one."""
+    def find_words(self, text: str, step: SearchStep) -> str:
+        """Go to a line that contains `text`, which is marked from now on. Returns a sentence if there is none."""
         self.needle = text
-        if not text or self.file is None:
-            self.paint()
-            return False
+        found = self._find(text.casefold(), step) if text and self.file is not None else None
+        if found is not None:
+            self.top = found
+        self.paint()
+        is_missing = text and found is None
+        return f"no line {'before' if step == 'previous' else 'after'} this one contains {text!r}" if is_missing else ""
+
+    def _find(self, wanted: str, step: SearchStep) -> int | None:
+        assert self.file is not None
         total = self.count
         self._leave_end()
-        step = 1 if forward else -1
-        want = text.casefold()
-        order = range(self.top + (step if again else 0), total if forward else -1, step)
-        for index in order:
-            if want in self.file.line(self.number(index)).casefold():
-                self.top = index
-                self.paint()
-                return True
-        self.paint()
-        return False
+        match step:
+            case "first":
+                places = range(self.top, total)
+            case "next":
+                places = range(self.top + 1, total)
+            case "previous":
+                places = range(self.top - 1, -1, -1)
+        return next((at for at in places if wanted in self.file.line(self.number(at)).casefold()), None)
 
     def shown_text(self) -> str:
         """Return the lines on the screen, as they are in the file."""
