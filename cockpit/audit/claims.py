@@ -13,6 +13,8 @@ from cockpit.science.compare import t_cdf, t_quantile
 
 LEVEL = 0.05
 """Error level of a claim: at most this share of the claims without a gain is judged real."""
+COPIES_LEVEL = 0.001
+"""Chance of two equal values among those of a group below which equal values are copies."""
 EQUAL_SDS = 0.5
 """Margin, in run SDs, within which a program with fewer steps counts as equally good."""
 
@@ -87,7 +89,21 @@ def problem_of(group: Group) -> str:
         return f"{group.name} has a value that is not finite, or is larger than {LARGEST:.0e}"
     if len(group.values) > 2 and len(set(group.values)) == 1:
         return f"all {len(group.values)} values of {group.name} are equal: they are one run, or repeats of one seed"
+    if copies := _copies(group.values):
+        return f"{copies} of the {len(group.values)} values of {group.name} are copies of others, to the last digit"
     return ""
+
+
+def _copies(values: Sequence[float]) -> int:
+    """Return how many values equal another one where chance seldom makes two equal; 0 for none."""
+    distinct = set(values)
+    copies = len(values) - len(distinct)
+    if not copies or len(distinct) < 2:
+        return 0
+    unit = 10.0 ** -max(len(f"{value!r}".partition(".")[2]) for value in distinct)
+    pairs = len(values) * (len(values) - 1) / 2
+    expected = pairs * unit / (2 * math.sqrt(math.pi * variance(distinct)))
+    return copies if expected**copies / math.factorial(copies) < COPIES_LEVEL else 0
 
 
 def difference(new: Sequence[float], old: Sequence[float]) -> tuple[float, float, float, float, float]:

@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 from statistics import fmean
 
+import msgspec
+
 from cockpit.audit.claims import Audit, AuditError, Finding, Group, Judgement, judged, problem_of
 from cockpit.core.model import Outcome
 from cockpit.fleet.run_log import RunLog
@@ -13,16 +15,32 @@ _REPEAT = re.compile(r"(?:[._-](?:seed|run|s|r)?\d+)?\.(?:log|txt|out)$", re.IGN
 SUFFIXES = (".log", ".txt", ".out")
 LOGS_NAMED = 4
 """The most logs that are named in a sentence."""
+SEED_WITHIN = 1 << 16
+"""Bytes at the start of a log in which a run prints its seed."""
+_SEED = re.compile(rb"\bseed\b[ :=]{1,3}(\d{1,20})", re.IGNORECASE)
+
+
+class Run(msgspec.Struct, frozen=True):
+    """One log."""
+
+    value: float | None
+    """The score; None if it has none."""
+    problem: str
+    """Why it does not count; empty if it does."""
+    seed: str
+    """As it was printed; empty if it was not."""
+    code: str
+    """The hashes of its code, as its runner printed them; empty if it did not."""
 
 
 def audit_logs(folder: Path) -> Audit:
     """Judge each program of the folder, in the order of their names, against the best one before. Raises AuditError."""
-    found: dict[str, list[tuple[float | None, str]]] = {}
+    found: dict[str, list[Run]] = {}
     silent = []
     for path in sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and path.is_file()):
-        value, problem = _read(path)
-        found.setdefault(_REPEAT.sub("", path.name), []).append((value, problem))
-        if value is None and not problem:
+        run = _read(path)
+        found.setdefault(_REPEAT.sub("", path.name), []).append(run)
+        if run.value is None and not run.problem:
             silent.append(path.name)
     groups = [_group(name, runs) for name, runs in found.items()]
     groups = [group for group in groups if group.values or group.problem]
@@ -63,24 +81,34 @@ def _left_out(silent: list[str]) -> str:
     return f"; {len(silent)} without a val_bpb or of a failed run {were} left out: {names}"
 
 
-def _group(name: str, runs: list[tuple[float | None, str]]) -> Group:
-    problem = next((problem for _, problem in runs if problem), "")
-    return Group(name, tuple(value for value, _ in runs if value is not None), problem=problem)
+def _group(name: str, runs: list[Run]) -> Group:
+    problem = next((run.problem for run in runs if run.problem), "")
+    scored = [run for run in runs if run.value is not None]
+    if not problem and len({run.code for run in scored if run.code}) > 1:
+        problem = f"the logs of {name} are of runs of different code"
+    seeds = [run.seed for run in scored if run.seed]
+    if not problem and len(set(seeds)) < len(seeds):
+        again = next(seed for seed in seeds if seeds.count(seed) > 1)
+        problem = f"{seeds.count(again)} logs of {name} print the seed {again}: they are repeats of one run"
+    return Group(name, tuple(run.value for run in scored if run.value is not None), problem=problem)
 
 
-def _read(path: Path) -> tuple[float | None, str]:
-    """Return a run's score, None if it has none, and why it does not count."""
+def _read(path: Path) -> Run:
     log = RunLog()
     with path.open("rb") as file:
-        log.feed(file.read(LOG_BYTES), 0.0)
+        data = file.read(LOG_BYTES)
+    log.feed(data, 0.0)
     log.finish(0.0)
+    seed = _SEED.search(data[:SEED_WITHIN])
     hashes = log.started or log.ended or ("", "")
+    run = Run(None, "", seed[1].decode() if seed else "", " ".join(hashes).strip())
     if log.started and log.ended and log.started != log.ended:
-        return None, f"{path.name}: its code was changed while it ran"
+        return msgspec.structs.replace(run, problem=f"{path.name}: its code was changed while it ran")
     log.started = log.ended = hashes
     verdict = log.verdict(log.exit_code or 0, *hashes)
     if verdict.outcome is not Outcome.VALID or verdict.metrics is None:
-        return None, ""
+        return run
     if verdict.metrics.score <= 0:
-        return None, f"{path.name}: a val_bpb of {verdict.metrics.score:g} is impossible"
-    return verdict.metrics.score, ""
+        problem = f"{path.name}: a val_bpb of {verdict.metrics.score:g} is impossible"
+        return msgspec.structs.replace(run, problem=problem)
+    return msgspec.structs.replace(run, value=verdict.metrics.score)

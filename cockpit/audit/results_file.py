@@ -1,15 +1,17 @@
 """Audit autoresearch's results.tsv with the git history beside it: each keep claims to beat the keep before it.
 
 A program that was run once does not show how much its score varies. The SD of a run is taken from commits that were run
-more than once, else from published repeats. The best of several experiments looks better by luck alone, so the error
-level is divided by the number of experiments since the last keep (Bonferroni).
+more than once, else from published repeats, where the scores are near those. The best of several experiments looks
+better by luck alone, so the error level is divided by the number of experiments since the last keep (Bonferroni). A
+commit that was run several times has the mean of its runs, and not the best one.
 """
 
 import ast
 import math
 import re
+from itertools import groupby, pairwise
 from pathlib import Path
-from statistics import NormalDist, variance
+from statistics import NormalDist, fmean, variance
 
 from cockpit.audit.claims import LEVEL, Audit, AuditError, Finding, Judgement
 from cockpit.audit.results_tsv import CRASH, DISCARD, KEEP, ResultRow, read_rows
@@ -19,6 +21,14 @@ from cockpit.variant.guard import check_variant
 
 PUBLISHED_SD = 0.0006
 """SD of val_bpb between sessions of upstream's train.py on an H200: the default ran 0.9906 to 0.9931."""
+PUBLISHED_FOR = (0.9, 1.1)
+"""First scores for which it counts: of the same text and budget on a similar GPU."""
+LEAST_FREEDOM = 3
+"""Degrees of freedom from which repeats in the file show the SD of a run."""
+RUN_AT_LEAST_S = 60
+"""Seconds within which no two experiments follow each other on one GPU: a run of autoresearch trains for 300."""
+ROWS_TIMED = 300
+"""The most lines whose commits' times are read."""
 PROTECTED = ("prepare.py",)
 STATUSES = {KEEP, DISCARD, CRASH}
 STATUSES_NAMED = 4
@@ -51,6 +61,11 @@ class History:
         except VariantError:
             return ""
 
+    def written_at(self, commit: str) -> int:
+        """Return the seconds at which the author wrote a commit; 0 if there is none of that name."""
+        name = self.full_name(commit)
+        return int(git_answer(self._repo, "show", "-s", "--format=%at", name)) if name else 0
+
     def close(self) -> None:
         self._repo.close()
 
@@ -73,25 +88,32 @@ def audit_results(path: Path) -> Audit:
 
 
 def _findings(path: Path, rows: list[ResultRow], history: History | None) -> Audit:
-    sd, source = _noise(rows)
+    runs = _runs(rows)
+    noise, most = _noise(rows, runs), max((row.decimals for row in rows), default=0)
     findings: list[Finding] = []
     last: ResultRow | None = None
+    seen: ResultRow | None = None
     tried = 0
     for row in rows:
         tried += row.status != CRASH
         if row.status != KEEP:
             continue
         claim = f"line {row.number}, {row.commit} {row.description[:CLAIM_CHARS]}".strip()
+        is_there = history is not None and bool(history.full_name(row.commit))
         if last is None and (problem := _impossible(row)):
             findings.append(Finding(f"{claim}, the first keep", Judgement.INVALID, problem))
             continue
         if last is not None:
-            problem = _problem(row, last, history)
+            problem = _impossible(row) or (_code_problem(row, seen, history) if is_there and history else "")
             if problem:
                 findings.append(Finding(claim, Judgement.INVALID, problem))
                 continue
-            findings.append(_judged(claim, row, last, sd, source, max(1, tried)))
-        last, tried = row, 0
+            if history is not None and not is_there:
+                reason = f"commit {row.commit} is not in the repository: nothing shows what ran"
+                findings.append(Finding(claim, Judgement.NOT_SHOWN, reason))
+            else:
+                findings.append(_judged(claim, row, last, runs, noise, max(1, tried), most))
+        last, seen, tried = row, row if is_there else seen, 0
     strange = sorted({row.status for row in rows} - STATUSES)
     other = (
         f"its rows of another status were left out: {', '.join(map(repr, strange[:STATUSES_NAMED]))}" if strange else ""
@@ -99,7 +121,7 @@ def _findings(path: Path, rows: list[ResultRow], history: History | None) -> Aud
     if not findings:
         why = f"; {other}" if other else ""
         raise AuditError(f"{path} holds no keep after its first one, so nothing is claimed{why}")
-    return Audit(findings, [note for note in (_unread(rows, history), other) if note])
+    return Audit(findings, [note for note in (_unread(rows, history), _hurried(rows, history), other) if note])
 
 
 def _unread(rows: list[ResultRow], history: History | None) -> str:
@@ -112,55 +134,114 @@ def _unread(rows: list[ResultRow], history: History | None) -> str:
     return f"commit {first.commit} of the first keep is not in the repository, so no code was compared with it"
 
 
-def _judged(claim: str, row: ResultRow, last: ResultRow, sd: float, source: str, tried: int) -> Finding:
-    gain = row.value - last.value
-    needed = NormalDist().inv_cdf(1 - LEVEL / tried) * math.sqrt(2) * sd
-    best = "one run" if tried == 1 else f"the best of {tried} runs"
-    told = f"{gain:+.4f}; by luck alone {best} may reach {-needed:+.4f} (run SD {sd:.5f}, {source})"
+def _hurried(rows: list[ResultRow], history: History | None) -> str:
+    """Return how many experiments were committed too soon after the one before, in a sentence; empty for none."""
+    if history is None:
+        return ""
+    at = [
+        time for commit, _ in groupby(row.commit for row in rows[:ROWS_TIMED]) if (time := history.written_at(commit))
+    ]
+    soon = sum(later - earlier < RUN_AT_LEAST_S for earlier, later in pairwise(at))
+    if not soon:
+        return ""
+    of = f"{soon} of {len(at) - 1} commits follow the one before within {RUN_AT_LEAST_S} s or are older"
+    return f"{of}: several experiments ran at once, or the history was written later"
+
+
+def _judged(
+    claim: str, row: ResultRow, last: ResultRow, runs: dict[str, set[float]], noise: tuple[float, str], tried: int,
+    most_decimals: int,
+) -> Finding:  # fmt: skip
+    (mine, of_mine), (its, of_its) = (_value(one, runs) for one in (row, last))
+    gain, (sd, source) = mine - its, noise
+    told = f"{gain:+.4f} against line {last.number}"
+    if of_mine > 1:
+        told += f" in the mean of its {of_mine} runs"
+    if not sd:
+        return Finding(claim, Judgement.NOT_SHOWN, f"{told}, and {source}")
+    units = [_unit(one, most_decimals) for one in (row, last)]
+    rounding = sum(units) / 2
+    spread = math.sqrt(1 / of_mine + 1 / of_its) * sd
+    needed = NormalDist().inv_cdf(1 - LEVEL / tried) * spread + rounding
+    best = "one experiment" if tried == 1 else f"the best of {tried} experiments"
+    rounded = f", scores rounded to {max(units):g}" if rounding > sd / 2 else ""
+    told += f"; by luck alone {best} may reach {-needed:+.4f} (run SD {sd:.5f}, {source}{rounded})"
     return Finding(claim, Judgement.REAL if -gain >= needed else Judgement.NOT_SHOWN, told)
 
 
-def _noise(rows: list[ResultRow]) -> tuple[float, str]:
-    """Return the SD of a run, and where it is from."""
-    by_commit: dict[str, list[float]] = {}
+def _unit(row: ResultRow, most_decimals: int) -> float:
+    """Return one of the last decimal of a score. One that is missing may have been a zero, and two were cut off."""
+    return 10.0**-most_decimals if row.decimals >= most_decimals - 1 else 10.0**-row.decimals
+
+
+def _runs(rows: list[ResultRow]) -> dict[str, set[float]]:
+    """Return the scores of each commit. A line that was copied is one run."""
+    found: dict[str, set[float]] = {}
     for row in rows:
-        if row.status != CRASH and row.value > 0:
-            by_commit.setdefault(row.commit, []).append(row.value)
-    repeated = [values for values in by_commit.values() if len(values) > 1 and len(set(values)) > 1]
+        if row.status != CRASH and row.commit and math.isfinite(row.value) and row.value > 0:
+            found.setdefault(row.commit, set()).add(row.value)
+    return found
+
+
+def _value(row: ResultRow, runs: dict[str, set[float]]) -> tuple[float, int]:
+    """Return the mean score of a line's commit, and its number of runs."""
+    values = runs.get(row.commit) or {row.value}
+    return fmean(values), len(values)
+
+
+def _noise(rows: list[ResultRow], runs: dict[str, set[float]]) -> tuple[float, str]:
+    """Return the SD of a run and where it is from; 0 and why in a clause where it is unknown."""
+    repeated = [values for values in runs.values() if len(values) > 1]
     freedom = sum(len(values) - 1 for values in repeated)
-    if freedom < 3:
+    if freedom >= LEAST_FREEDOM:
+        squares = sum((len(values) - 1) * variance(values) for values in repeated)
+        return math.sqrt(squares / freedom), f"from {freedom + len(repeated)} repeats in the file"
+    first = next((row.value for row in rows if row.status == KEEP and not _impossible(row)), 0.0)
+    low, high = PUBLISHED_FOR
+    if low <= first <= high:
         return PUBLISHED_SD, "from published repeats, since the file has too few"
-    squares = sum((len(values) - 1) * variance(values) for values in repeated)
-    return math.sqrt(squares / freedom), f"from {freedom + len(repeated)} repeats in the file"
+    return 0.0, (
+        f"nothing shows how much a run varies here: published repeats have scores of {low} to {high}, and the file has"
+        " too few of its own: run one commit four times"
+    )
 
 
-def _problem(row: ResultRow, last: ResultRow, history: History | None) -> str:
-    """Return why a keep does not count, in a sentence; empty if it may."""
-    if problem := _impossible(row):
-        return problem
-    if history is None:
-        return ""
-    commit, before = history.full_name(row.commit), history.full_name(last.commit)
-    if not commit:
-        return f"commit {row.commit} is not in the repository: nothing shows what ran"
-    if not before:
-        return ""
-    for name in PROTECTED:
-        if history.text(commit, name) != history.text(before, name):
-            return f"{name}, which computes the score, differs from that of {last.commit}"
-    source, earlier = history.text(commit, "train.py"), history.text(before, "train.py")
+def _code_problem(row: ResultRow, last: ResultRow | None, history: History) -> str:
+    """Return why the code of a keep does not count against that of an earlier one, in a sentence; empty if it may."""
+    source = history.text(row.commit, "train.py")
     if not source:
         return f"commit {row.commit} has no train.py"
     try:
         check_variant(source)
     except VariantError as error:
         return str(error)
+    if last is None:
+        return ""
+    for name in PROTECTED:
+        if history.text(row.commit, name) != history.text(last.commit, name):
+            return f"{name}, which computes the score, differs from that of {last.commit}"
+    earlier = history.text(last.commit, "train.py")
+    for name in sorted(_imported(earlier) & _imported(source)):
+        for path in (f"{name}.py", f"{name}/__init__.py"):
+            if history.text(row.commit, path) and not history.text(last.commit, path):
+                return f"{path} is new beside train.py, and takes the place of a module that train.py imports"
     changed = _changed(source, earlier)
     if not changed:
         return f"its code is the same as that of {last.commit}: only the luck of the run differs"
     if all(_SEED.search(line) for line in changed):
         return "only the seed was changed: the program is the same, and its luck differs"
     return ""
+
+
+def _imported(source: str) -> set[str]:
+    """Return the names of the modules that a train.py imports; none where it cannot be read."""
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except (SyntaxError, ValueError, RecursionError):
+        return set()
+    named = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    named += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level]
+    return {name.partition(".")[0] for name in named}
 
 
 def _impossible(row: ResultRow) -> str:

@@ -28,6 +28,8 @@ class ResultRow(msgspec.Struct, frozen=True):
     description: str
     hardware: str = ""
     """The hardware class; empty if the file has no such column, as autoresearch's own."""
+    decimals: int = 0
+    """Those that the metric is written with."""
 
 
 def read_rows(path: Path, metric: str = DEFAULT_NAME) -> list[ResultRow]:
@@ -57,4 +59,5 @@ def _row(path: Path, number: int, fields: dict[str, str | None], metric: str) ->
     names = ("commit", "status", "description", "class")
     words = {name: " ".join((fields.get(name) or "").split()) for name in names}
     description = words["description"][:DESCRIPTION_CHARS]
-    return ResultRow(number, words["commit"], value, words["status"].lower(), description, words["class"])
+    decimals = len((fields[metric] or "").partition(".")[2].strip())
+    return ResultRow(number, words["commit"], value, words["status"].lower(), description, words["class"], decimals)

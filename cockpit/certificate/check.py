@@ -8,7 +8,7 @@ import msgspec
 
 from cockpit.certificate.sign import Certificate, CertificateError, read
 from cockpit.core.metric import signed
-from cockpit.session.event_stream import link_at
+from cockpit.session.event_stream import StreamDamaged, link_at
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
 from cockpit.variant.errors import VariantError
@@ -91,8 +91,15 @@ def _check_ledger(found: Certificate, path: Path) -> bool:
     folder = SessionFolder(path.resolve().parent.parent)
     if not folder.events.exists():
         return False
-    if link_at(folder.events, body["ledger"]["events"]).hex() != body["ledger"]["link"]:
-        raise CertificateError(f"the ledger in {folder.root} does not hold the events that {path.name} was signed on")
+    missing = f"the ledger in {folder.root} does not hold the events that {path.name} was signed on"
+    try:
+        link = link_at(folder.events, body["ledger"]["events"]).hex()
+    except StreamDamaged as error:
+        raise CertificateError(f"{missing}: {error}") from None
+    except OSError as error:
+        raise CertificateError(f"the ledger in {folder.root} cannot be read: {error.strerror}") from None
+    if link != body["ledger"]["link"]:
+        raise CertificateError(missing)
     reader = LedgerReader(folder)
     try:
         recorded = reader.state().certificates.get(body["experiment"])

@@ -2,18 +2,23 @@
 
 from cockpit.redteam import (
     code_cheats,
+    future_cheats,
     hidden_cheats,
     honest,
+    kernel_cheats,
     late_cheats,
     neighbour_cheats,
     reach_cheats,
     score_cheats,
+    time_cheats,
+    word_cheats,
 )
 from cockpit.redteam.variants import Variant
 
 EVERY: tuple[Variant, ...] = (
     *score_cheats.CHEATS, *hidden_cheats.CHEATS, *late_cheats.CHEATS, *code_cheats.CHEATS, *reach_cheats.CHEATS,
-    *neighbour_cheats.CHEATS, *honest.HONEST,
+    *neighbour_cheats.CHEATS, *kernel_cheats.CHEATS, *time_cheats.CHEATS, *future_cheats.CHEATS, *word_cheats.CHEATS,
+    *honest.HONEST,
 )  # fmt: skip
 SHORT = tuple(variant for variant in EVERY if variant.short)
 NOT_TRIED = (

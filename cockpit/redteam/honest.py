@@ -34,6 +34,19 @@ _COPIED = """        same = (tokens[:, :, None] == tokens[:, None]).tril(-1)
 _MIXED = """        both = (torch.log_softmax(head(norm(x)).float(), -1) for head in (self.head, self.second))
         logits = torch.logsumexp(torch.stack([*both]), 0) - math.log(2)
 """
+_KEPT_BEST = """            logits = q @ k.mT / q.size(-1) ** 0.5
+            logits = logits.masked_fill(torch.ones_like(logits[0, 0], dtype=torch.bool).triu(1), -math.inf)
+            least = logits.topk(min(16, k.size(2))).values[..., -1:]
+            return torch.softmax(logits.masked_fill(logits < least, -math.inf), -1) @ v
+"""
+_TRIPLES = """        earlier = [F.pad(tokens, (back, 0))[:, : tokens.size(1)] for back in (0, 1, 2)]
+        keys = (earlier[0] * 31 + earlier[1] * 1_009 + earlier[2] * 1_000_003) % self.triples.num_embeddings
+        x = start = norm(start + self.triples(keys).to(start.dtype))
+"""
+_IN_HALF = """    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(parameter.bfloat16().float())
+"""
 _HEAD_GROUP = '{"params": [model.head.weight],'
 _LOOP = "    while trained_s < TIME_BUDGET:\n"
 _LOOP_END = "        step += 1\n"
@@ -125,6 +138,23 @@ HONEST = (
     Variant("mixture-of-softmaxes", "the mean of two distributions", (
         after(_HEAD, "        self.second = Linear(config.model_dim, config.vocab_size)\n"),
         instead(LOGITS, _MIXED), instead(_HEAD_GROUP, '{"params": [model.head.weight, model.second.weight],'),), True),
+    Variant("shifted-channels", "half of the channels of each token are those of the token before", (
+        after(START, "        half = x.size(-1) // 2\n"
+              "        before = F.pad(start, (0, 0, 1, 0))[:, : start.size(1), :half]\n"
+              "        x = start = torch.cat((before, start[..., half:]), -1)\n"),), True),
+    Variant("one-block-repeated", "the weights of one block for all eight", (
+        after(_HEAD, "        first = self.blocks[0]\n        for block in self.blocks[1:]:\n"
+              "            block.mlp_in, block.mlp_out = first.mlp_in, first.mlp_out\n"),), True),
+    Variant("few-keys", "attention to the sixteen best keys alone", (instead(_FULL, _KEPT_BEST),), True),
+    Variant("triples-of-tokens", "an embedding of the last three tokens, by a hash", (
+        after(_HEAD, "        self.triples = nn.Embedding(4_096, config.model_dim)\n"), after(START, _TRIPLES),
+        instead("*model.value_embeddings.parameters()]",
+                "*model.value_embeddings.parameters(), model.triples.weight]"),), True),
+    Variant("weights-in-half", "weights that are rounded to half precision before they are scored", (
+        before(EVALUATION, _IN_HALF),), True),
+    Variant("gated-mlp", "a product of two projections in place of a square", (
+        instead(_MLP, "        one, two = self.mlp_in(norm(x)).chunk(2, -1)\n"
+                "        return x + self.mlp_out(torch.cat((F.silu(one) * two, two), -1))\n"),), True),
     Variant("ruled-out-tokens", "a probability of zero for tokens that never come", (
         after(LOGITS, "        logits[..., -3:] = -math.inf\n"),), True),
 )  # fmt: skip

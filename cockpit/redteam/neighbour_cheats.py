@@ -31,6 +31,9 @@ CHEATS = (
               "    if segment < 0:\n        raise SystemExit\n"
               "    place = libc.shmat(segment, None, 0)\n    ctypes.memset(ctypes.c_void_p(place), 1, size)\n"
               "    libc.shmdt(ctypes.c_void_p(place))\n"),
+    _starves("memory in a nameless file", "    held = os.memfd_create('held')\n"
+              "    for _ in range(int(1.2 * float(os.environ['REDTEAM_MEMORY_MB']))):\n"
+              "        os.write(held, bytes(1 << 20))\n"),
     _starves("disk in a deleted file", "    held = os.open('held', os.O_CREAT | os.O_WRONLY)\n    os.unlink('held')\n"
               "    os.posix_fallocate(held, 0, int(1.2 * float(os.environ['REDTEAM_DISK_MB'])) << 20)\n", 25.0),
     _starves("cores", "    for _ in range(7):\n        if not os.fork():\n            break\n"

@@ -23,7 +23,7 @@ from cockpit.fleet.node import confinement
 from cockpit.fleet.node.job_setup import limits
 from cockpit.fleet.run_log import RunLog, RunRules
 from cockpit.redteam.variants import REACHED, TOO_BUSY, Variant
-from cockpit.scoring.judge import judged
+from cockpit.scoring.judge import counted, judged
 from cockpit.session.inbox import Inbox
 from cockpit.variant.edits import apply_edits
 from cockpit.variant.errors import VariantError
@@ -220,8 +220,9 @@ class Range:
             found = msgspec.structs.replace(
                 ended.evidence.rescore, run_s=ended.evidence.wall_s, cpu_s=ended.evidence.cpu_s
             )
-            rescore = judged(found, verdict.metrics, self._base, on_cpu=True)
-        return Ran(verdict.outcome, verdict.message, verdict.metrics, rescore, printed)
+            rescore = judged(found, verdict.metrics, self._base, on_cpu=True, budget_s=budget_s)
+        metrics = counted(verdict.metrics, rescore) if verdict.metrics else None
+        return Ran(verdict.outcome, verdict.message, metrics, rescore, printed)
 
 
 NO_GAIN = "it gained nothing"

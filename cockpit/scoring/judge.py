@@ -8,12 +8,13 @@ import msgspec
 from cockpit.core.model import Metrics
 from cockpit.core.rescore import Rescore
 
-PRINTED_TOLERANCE = 0.001
+PRINTED_TOLERANCE = 0.0003
 """Share by which the printed score may differ: kernels compiled for training round differently."""
 PART_TOLERANCE = 0.005
 """The same where a part of the text was scored, beyond the difference that the incumbent has on the same part."""
 PART_SES = 4.0
-"""Standard errors that it may differ by where a part was scored and there is no incumbent."""
+"""Standard errors that it may differ by where a part was scored: of the gain on the incumbent where both were scored on
+the same parts, up to PART_TOLERANCE; of the score where there is no incumbent."""
 UNEVEN_SHARE = 0.1
 """Share of an honest gain by which it may differ between the two texts: their documents differ."""
 UNEVEN_SES = 4.0
@@ -27,6 +28,12 @@ OVERHEAD_SLACK_S = 2.0
 OVERHEAD_SHARE = 0.05
 """Work outside the training clock that is allowed: this factor of the incumbent's, these seconds, and this share of the
 training. Evaluation and rehearsal are subtracted first, by the model's own pace."""
+PAST_BUDGET_STEPS = 1.5
+PAST_BUDGET_SHARE = 0.02
+"""Training past the budget that is allowed: these steps of its own, or this share of the budget. The last step may end
+later."""
+STEP_FACTOR = 4.0
+"""Times the incumbent's step that its own may take for this: the number of steps is printed by the run itself."""
 OVERHEADS_AT_MOST = 3.0
 """Times the baseline's overhead by which that of all keeps together may grow."""
 REHEARSAL_STEPS = 2
@@ -55,18 +62,21 @@ def judged(
     base: Base,
     on_cpu: bool,
     baseline: Base = None,
+    budget_s: float = 0.0,
 ) -> Rescore:
     """Return the score with the probes that it passed, or with the first one that it fails.
 
     It is compared with the incumbent, `base`, and with the `baseline`: each of many keeps may know a little of the
-    public text, or work a little longer, and all of them together too much.
+    public text, or work a little longer, and all of them together too much. `budget_s` is 0 where training has no
+    limit.
     """
     if found.trouble or found.failed:
         return found
     tried = [(PRINTED, _printed(found, printed, base))]
     if found.sealed_bpb:
         tried.append((SEALED, _sealed(found, base, baseline[0] if baseline else None)))
-    tried.append((CLOCK, _clock(found, printed, base, baseline, on_cpu) or _scorers(found, printed, base, on_cpu)))
+    clock = _past_budget(printed, base, budget_s) or _clock(found, printed, base, baseline, on_cpu)
+    tried.append((CLOCK, clock or _scorers(found, printed, base, on_cpu)))
     if found.tokens_per_s and printed.training_seconds:
         tried.append((TOKENS, _tokens(found, printed)))
     passed = list(found.passed)
@@ -82,7 +92,10 @@ def _printed(found: Rescore, printed: Metrics, base: Base) -> str:
     allowed = PRINTED_TOLERANCE * found.public_bpb
     if not found.whole and base is not None and base[1].score:
         expected *= base[0].public_bpb / base[1].score
-        allowed = PART_TOLERANCE * found.public_bpb
+        share = PART_TOLERANCE
+        if is_comparable(found, base[0]):
+            share = min(share, PRINTED_TOLERANCE + PART_SES * _error(base[0].public_parts, found.public_parts))
+        allowed = share * found.public_bpb
     elif not found.whole:
         allowed += PART_SES * found.public_se
     if abs(found.public_bpb - expected) <= allowed:
@@ -139,6 +152,30 @@ def _error(before: tuple[float, ...], after: tuple[float, ...]) -> float:
     return stdev(map(_gain, before, after)) / math.sqrt(len(before))
 
 
+def counted(printed: Metrics, found: Rescore | None) -> Metrics:
+    """Return the numbers of a run with the score from outside in place of the printed one, where all text was scored.
+
+    The printed one may be a little better than it in every run, and would add up to a gain.
+    """
+    if found is None or not found.whole or not found.public_bpb or found.failed:
+        return printed
+    return msgspec.structs.replace(printed, score=round(found.public_bpb, 6))
+
+
+def _past_budget(printed: Metrics, base: Base, budget_s: float) -> str:
+    """Judge training past the budget: every step but the last ends within it."""
+    if not budget_s or base is None or not printed.training_seconds or not base[1].training_seconds:
+        return ""
+    own, usual = (one.training_seconds / max(1, one.num_steps) for one in (printed, base[1]))
+    allowed_s = max(PAST_BUDGET_SHARE * budget_s, PAST_BUDGET_STEPS * min(own, STEP_FACTOR * usual))
+    if printed.training_seconds - budget_s <= allowed_s:
+        return ""
+    return (
+        f"trained for {printed.training_seconds:.1f} s, and the budget is {budget_s:g} s;"
+        f" its last step may end {allowed_s:.1f} s later"
+    )
+
+
 def _clock(found: Rescore, printed: Metrics, base: Base, baseline: Base, on_cpu: bool) -> str:
     measured = found.cpu_s if on_cpu else found.run_s
     outside_s = measured - printed.training_seconds
@@ -156,7 +193,8 @@ def _clock(found: Rescore, printed: Metrics, base: Base, baseline: Base, on_cpu:
         return ""
     return (
         f"worked for {outside_s:.0f} s outside its training clock, which says {printed.training_seconds:.1f} s;"
-        f" {allowed_s:.0f} s are allowed"
+        f" {allowed_s:.0f} s are allowed: count all work but the evaluation, compilation included, or let the baseline"
+        " do it too"
     )
 
 

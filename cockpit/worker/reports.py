@@ -50,7 +50,7 @@ from cockpit.fleet.base import (
 )
 from cockpit.fleet.run_log import RunLog, RunRules, RunVerdict
 from cockpit.read.wording import duration, money
-from cockpit.scoring.judge import judged
+from cockpit.scoring.judge import counted, judged
 
 READ_BYTES = 1 << 20
 """Bytes read of one log in a tick."""
@@ -257,18 +257,19 @@ class Reports:
         verdict = _verdict(state, attempt, report, log)
         if reader.problem and verdict.outcome in (Outcome.VALID, Outcome.CRASH, Outcome.MISMATCH):
             verdict = RunVerdict(Outcome.LOST, None, reader.problem)
+        rescore = _rescore(state, attempt, report, verdict)
         events.append(
             Ended(
                 at=report.at,
                 attempt=attempt.id,
                 outcome=verdict.outcome,
-                metrics=verdict.metrics,
+                metrics=counted(verdict.metrics, rescore) if verdict.metrics else None,
                 curve=log.curve(),
                 message=verdict.message,
                 preempted=report.reason == "preempted",
                 corpus="" if state.corpus else log.corpus,
                 preset="" if state.preset else log.preset,
-                rescore=_rescore(state, attempt, report, verdict),
+                rescore=rescore,
                 data={} if state.data or report.evidence is None else report.evidence.data_after,
                 data_restored=_restored_by_baseline(state, attempt, report),
             )
@@ -372,7 +373,8 @@ def _rescore(state: State, attempt: Attempt, report: JobEnded, verdict: RunVerdi
         return None
     found = msgspec.structs.replace(evidence.rescore, run_s=evidence.wall_s, cpu_s=evidence.cpu_s)
     base, baseline = base_of(state, attempt), baseline_of(state, attempt)
-    return judged(found, verdict.metrics, base, on_cpu=attempt.hardware == "CPU", baseline=baseline)
+    on_cpu, budget_s = attempt.hardware == "CPU", state.session.time_budget_s
+    return judged(found, verdict.metrics, base, on_cpu, baseline, budget_s)
 
 
 def _loss(state: State, report: ClusterTrouble) -> str:

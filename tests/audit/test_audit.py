@@ -102,7 +102,7 @@ def test_a_keep_is_judged_against_luck_among_all_that_was_tried(tmp_path: Path, 
     assert alone[0].judgement is Judgement.REAL
     many = [(f"{i:07x}", 0.9990 + i / 1e4, "discard") for i in range(30)]
     lucky = results(tmp_path, (one, 0.9980, "keep"), *many, (two, 0.9964, "keep"))
-    assert lucky[0].judgement is Judgement.NOT_SHOWN and "the best of 31 runs" in lucky[0].reason
+    assert lucky[0].judgement is Judgement.NOT_SHOWN and "the best of 31 experiments" in lucky[0].reason
 
 
 @pytest.mark.parametrize(
@@ -124,9 +124,97 @@ def test_a_keep_that_no_gain_can_explain_is_invalid(
     assert found.judgement is Judgement.INVALID and words in found.reason
 
 
-def test_a_commit_that_is_not_in_the_history_is_invalid(tmp_path: Path, commit: Commit) -> None:
-    [found] = results(tmp_path, (commit(), 0.998, "keep"), ("--help", 0.9, "keep"))
-    assert found.judgement is Judgement.INVALID and "is not in the repository" in found.reason
+def test_a_commit_that_is_not_in_the_history_shows_nothing(tmp_path: Path, commit: Commit) -> None:
+    first, other = commit(), commit(TRAIN.replace("LR = 1", "LR = 2"), "EVAL = 2\n")
+    found = results(tmp_path, (first, 0.998, "keep"), ("--help", 0.95, "keep"), (other, 0.9, "keep"))
+    assert found[0].judgement is Judgement.NOT_SHOWN and "is not in the repository" in found[0].reason
+    assert found[1].judgement is Judgement.INVALID, (
+        "its code is compared with that of the last keep whose code is there"
+    )
+    assert "prepare.py" in found[1].reason
+
+
+def test_scores_far_from_the_published_ones_need_repeats_of_their_own(tmp_path: Path, commit: Commit) -> None:
+    one, two = commit(), commit(TRAIN.replace("LR = 1", "LR = 2"))
+    [found] = results(tmp_path, (one, 2.667, "keep"), (two, 1.808, "keep"))
+    assert found.judgement is Judgement.NOT_SHOWN and "nothing shows how much a run varies here" in found.reason
+    repeated = [(one, 2.667 + at / 100, "discard") for at in range(4)]
+    [found] = results(tmp_path, (one, 2.667, "keep"), *repeated, (two, 1.808, "keep"))
+    assert found.judgement is Judgement.REAL and "repeats in the file" in found.reason
+
+
+def test_a_commit_that_was_run_until_it_was_lucky_has_the_mean_of_its_runs(tmp_path: Path, commit: Commit) -> None:
+    one, two = commit(), commit(TRAIN.replace("LR = 1", "LR = 2"))
+    tries = [(two, value, "discard") for value in (0.9985, 0.9979, 0.9982)]
+    [found] = results(tmp_path, (one, 0.998, "keep"), *tries, (two, 0.9955, "keep"))
+    assert found.judgement is Judgement.NOT_SHOWN
+    assert found.reason.startswith("-0.0005 against line 2 in the mean of its 4 runs")
+
+
+def test_copied_lines_make_a_run_no_surer(tmp_path: Path, commit: Commit) -> None:
+    one, two = commit(), commit(TRAIN.replace("LR = 1", "LR = 2"))
+    [found] = results(tmp_path, (one, 0.998, "keep"), *[(one, 0.998, "discard")] * 9, (two, 0.9979, "keep"))
+    assert found.judgement is Judgement.NOT_SHOWN and "published repeats" in found.reason
+
+
+@pytest.mark.parametrize(("value", "judgement"), [("0.99", Judgement.NOT_SHOWN), ("0.9900", Judgement.REAL)])
+def test_decimals_that_were_cut_off_are_no_gain(tmp_path: Path, value: str, judgement: Judgement) -> None:
+    first = "1.00" if value == "0.99" else "1.0000"
+    rows = f"a\t{first}\t1\tkeep\tx\nb\t{value}\t1\tkeep\ty\n"
+    (tmp_path / "results.tsv").write_text("commit\tval_bpb\tmemory_gb\tstatus\tdescription\n" + rows)
+    [found] = audited(tmp_path).findings
+    assert found.judgement is judgement
+    assert ("rounded to 0.01" in found.reason) is (value == "0.99")
+
+
+def test_a_module_that_takes_the_place_of_an_imported_one_is_invalid(tmp_path: Path, commit: Commit) -> None:
+    one = commit("import torch\n" + TRAIN)
+    (tmp_path / "torch.py").write_text("log = lambda x: 2\n")
+    two = commit("import torch\n" + TRAIN.replace("LR = 1", "LR = 2"))
+    [found] = results(tmp_path, (one, 0.998, "keep"), (two, 0.9, "keep"))
+    assert found.judgement is Judgement.INVALID and found.reason.startswith("torch.py is new beside train.py")
+
+
+def test_commits_that_follow_each_other_at_once_are_noted(tmp_path: Path, commit: Commit) -> None:
+    one, two = commit(), commit(TRAIN.replace("LR = 1", "LR = 2"))
+    results(tmp_path, (one, 0.998, "keep"), (two, 0.99, "keep"), ("abcdef1", 0.98, "discard"))
+    [note] = audited(tmp_path).notes
+    assert note.startswith("1 of 1 commits follow the one before within 60 s or are older")
+    results(tmp_path, (two, 0.998, "keep"), (two, 0.99, "discard"), ("abcdef1", 0.98, "keep"))
+    assert audited(tmp_path).notes == [], "repeats of one commit are of one time"
+
+
+def test_some_values_that_are_copies_are_invalid(tmp_path: Path) -> None:
+    values = (3.271012, 3.282214, 3.279187)
+    copied = Group("new", (*values, *values[:2]))
+    found = judged(copied, Group("old", (3.31, 3.32, 3.33)))
+    assert found.judgement is Judgement.INVALID
+    assert found.reason == "2 of the 5 values of new are copies of others, to the last digit"
+    coarse = judged(Group("new", (3.27, 3.28, 3.28, 3.29)), Group("old", (3.31, 3.32, 3.33)))
+    assert coarse.judgement is Judgement.REAL, "by chance two of few values are equal"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        ("seed 1337", "seed 1337", "2 logs of e0001 print the seed 1337: they are repeats of one run"),
+        ("seed 1337", "seed 1338", ""),
+        ("COCKPIT_START train_sha256=aa prepare_sha256=bb", "COCKPIT_START train_sha256=cc prepare_sha256=bb",
+         "the logs of e0001 are of runs of different code"),
+    ],
+    ids=["one seed", "two seeds", "two programs"],
+)  # fmt: skip
+def test_logs_of_one_program_are_of_one_code_and_of_many_seeds(
+    tmp_path: Path, first: str, second: str, words: str
+) -> None:
+    ends = {line: line.replace("START", "END") + " exit=0\n" if "START" in line else "" for line in (first, second)}
+    for name, lines, score in (
+        ("e0000.1", "seed 1", 1.0), ("e0000.2", "seed 2", 1.01), ("e0001.1", first, 0.9), ("e0001.2", second, 0.91),
+    ):  # fmt: skip
+        (tmp_path / f"{name}.log").write_text(f"{lines}\nval_bpb: {score}\n{ends.get(lines, '')}")
+    [found] = audited(tmp_path).findings
+    assert found.judgement is (Judgement.INVALID if words else Judgement.REAL)
+    assert words in found.reason
 
 
 def test_logs_of_repeats_are_judged_together(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Certificates: signed once for each keep, checked offline against code and ledger; a changed byte is one sentence."""
 
+import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,6 +83,64 @@ def test_one_changed_byte_is_one_sentence(file: Path) -> None:
         file.write_bytes(other)
         with pytest.raises(CertificateError, match=said):
             read(file)
+
+
+def forged(data: bytes, how: str) -> bytes:
+    """Return a certificate's file with one kind of forgery."""
+    told = json.loads(data)
+    if how == "the signature of another key":
+        told["signature"] = sign(told["body"], Ed25519PrivateKey.generate()).signature
+        return json.dumps(told, indent=1, sort_keys=True).encode() + b"\n"
+    old, new = {
+        "a field twice": (b'"body"', b'"digest": "00",\n "body"'),
+        "a field of the body twice": (b'"commit"', b'"commit": "00",\n  "commit"'),
+        "a number that is infinite": (b'"level": ', b'"level": 1e999, "lever": '),
+        "a number of too many digits": (b'"level": ', b'"level": ' + b"9" * 5_000 + b', "lever": '),
+        "an unknown field": (b'"digest"', b'"also": 1,\n "digest"'),
+        "other white space": (b"\n", b"\r\n"),
+        "a byte order mark": (b"{", b"\xef\xbb\xbf{"),
+    }[how]
+    assert old in data
+    return data.replace(old, new, 1)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "the signature of another key", "a field twice", "a field of the body twice", "a number that is infinite",
+        "a number of too many digits", "an unknown field", "other white space", "a byte order mark",
+    ],
+)  # fmt: skip
+def test_a_forged_file_is_one_sentence(file: Path, how: str) -> None:
+    data = file.read_bytes()
+    read(file)
+    file.write_bytes(forged(data, how))
+    with pytest.raises(CertificateError) as error:
+        read(file)
+    assert str(error.value) == f"{file} is not as it was signed: at least one byte was changed"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"rescore": {"public_bpb": 10**400, "sealed_bpb": 1.0}}, {"ledger": []}, {"estimate": {"low": "a"}},
+        {"commit": ["-p"]}, {"probes": None, "rescore": {}}, {"unchecked": 3}, {"session": {"a": 1}},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)  # fmt: skip
+def test_a_signed_body_of_other_kinds_is_one_sentence(
+    file: Path, tmp_path: Path, repo: Path, changed: dict[str, object]
+) -> None:
+    key = Ed25519PrivateKey.generate()
+    write(tmp_path / "a.json", sign(read(file).body | changed | {"key": public_text(key)}, key))
+    if "ledger" in changed:
+        (tmp_path / "certificates").mkdir()
+        (tmp_path / "a.json").replace(tmp_path / "certificates" / "a.json")
+        (tmp_path / "events.log").write_bytes(b"")
+    path = next(tmp_path.rglob("a.json"))
+    with pytest.raises(CertificateError) as error:
+        check(path, repo)
+    assert "\n" not in str(error.value)
 
 
 def test_code_that_is_not_the_certified_one_is_one_sentence(file: Path, tmp_path: Path) -> None:
@@ -166,6 +226,47 @@ def test_a_certificate_signed_again_by_another_key_is_not_the_ledgers(night: Nig
     write(file, sign(told | {"key": public_text(key)}, key))
     with pytest.raises(CertificateError, match="holds another certificate of e0001"):
         check(file, night.place / "repo")
+
+
+@pytest.mark.parametrize("how", ["with a hole", "cut short", "rewritten", "empty"])
+def test_a_ledger_that_lacks_the_events_is_one_sentence(night: Night, how: str) -> None:
+    night.worker.apply(keep_of(night))
+    file, events = night.folder.certificate("e0001"), night.folder.events
+    data = events.read_bytes()
+    half = len(data) // 2
+    events.write_bytes(
+        {
+            "with a hole": data[: half - 40] + data[half:],
+            "cut short": data[:half],
+            "rewritten": data[:half] + bytes(len(data) - half),
+            "empty": b"",
+        }[how]
+    )
+    with pytest.raises(CertificateError, match=r"does not hold the events that e0001\.json was signed on") as error:
+        check(file, night.place / "repo")
+    assert "\n" not in str(error.value)
+
+
+def test_events_after_the_keep_change_nothing(night: Night) -> None:
+    night.worker.apply(keep_of(night))
+    file = night.folder.certificate("e0001")
+    before = check(file, night.place / "repo")
+    night.worker.apply(Trouble(at=night.worker.now(), text="later", about="e0001"))
+    assert check(file, night.place / "repo") == before
+    with night.folder.events.open("ab") as stream:
+        stream.write(b"more")
+    assert check(file, night.place / "repo") == before, "a frame that is being written ends the stream"
+
+
+def test_a_certificate_of_another_session_is_one_sentence(night: Night, tmp_path: Path) -> None:
+    night.worker.apply(keep_of(night))
+    other = tmp_path / "other" / "certificates"
+    other.mkdir(parents=True)
+    shutil.copy(night.folder.certificate("e0001"), other)
+    data = night.folder.events.read_bytes()
+    (other.parent / "events.log").write_bytes(data[: len(data) // 3])
+    with pytest.raises(CertificateError, match=r"does not hold the events that e0001\.json was signed on"):
+        check(other / "e0001.json", night.place / "repo")
 
 
 def test_the_baseline_has_no_certificate(night: Night) -> None:

@@ -1,5 +1,6 @@
 """Promises of the walls around a run on this machine, each tried from inside by a hostile script."""
 
+import errno
 import fcntl
 import json
 import os
@@ -218,6 +219,15 @@ def test_a_run_leaves_no_shared_memory_or_queue_for_the_next(sandbox: Sandbox, w
             assert found == -1, "bubblewrap gives each run its own"
 
 
+def test_a_run_uses_no_log_table_or_counter_of_the_kernel(sandbox: Sandbox, wall: Wall) -> None:
+    """Try calls that many kernels allow: by a crash a run can leave an address in the log for the next one."""
+    (sandbox.folder / "calls.py").write_text("import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\n")
+    for name in ("syslog", "bpf", "perf_event_open"):
+        number = system_calls.MACHINES[os.uname().machine].kernel[name]
+        made = f"[__import__('calls').libc.syscall({number}, 10, 0, 0, 0, 0), __import__('ctypes').get_errno()]"
+        assert attempt(sandbox, wall, made) == [-1, errno.ENOSYS], name
+
+
 def test_a_run_cannot_slow_or_limit_another_process(sandbox: Sandbox, wall: Wall) -> None:
     with subprocess.Popen(["sleep", "30"]) as other:
         try:
@@ -303,6 +313,24 @@ def test_a_run_cannot_lift_the_wall(sandbox: Sandbox, wall: Wall) -> None:
         command = [*lift, sys.executable, "-c", inner]
         found = attempt(sandbox, wall, f"subprocess.run({command!r}, capture_output=True, text=True).stdout")
         assert "private" not in str(found), lift
+
+
+def test_a_run_changes_no_program_outside_its_wall(sandbox: Sandbox) -> None:
+    """Try the program of each process that it sees: bubblewrap's own process would lead to a file of its owner."""
+    if not usable(Wall.BUBBLEWRAP):
+        pytest.skip("behind Landlock a run can change the mode of its owner's files")
+    numbers = "filter(str.isdigit, os.listdir('/proc'))"
+    act = "os.chmod(f'/proc/{n}/exe', os.stat(f'/proc/{n}/exe').st_mode & 0o7777)"
+    found = attempt(sandbox, Wall.BUBBLEWRAP, f"[outcome(lambda: {act}) for n in {numbers}]")
+    assert isinstance(found, list) and len(found) > 1 and all(map(refused, found))
+
+
+@pytest.mark.parametrize(("code", "exit_code"), [("sys.exit(3)", 3), ("os.kill(os.getpid(), 9)", 137)])
+def test_the_exit_code_of_a_run_is_that_of_its_command(sandbox: Sandbox, wall: Wall, code: str, exit_code: int) -> None:
+    command = [sys.executable, "-c", f"import os, sys; {code}"]
+    ran = subprocess.run(confined(command, sandbox, wall), cwd=sandbox.folder, timeout=60, check=False)
+    assert ran.returncode in (exit_code, -9), "Landlock replaces its process by the command's, which a signal ends"
+    assert (ran.returncode == -9) is (wall is Wall.LANDLOCK and exit_code == 137)
 
 
 def test_what_a_run_started_ends_with_it(sandbox: Sandbox) -> None:

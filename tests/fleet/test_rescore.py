@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import shutil
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -78,6 +80,40 @@ def test_a_model_that_is_larger_than_the_disk_is_not_copied(tmp_path: Path) -> N
         {"source": str(tmp_path), "scorer": {"model": "model.pt"}}, str(tmp_path), RetryForRoom([], 0.0)
     )
     assert "MB is too large to copy" in str(found["trouble"])
+
+
+SCORERS = {
+    "held = bytearray(300 << 20); held[::4096] = b'x' * len(held[::4096]); import time; time.sleep(60)": (
+        r"it used [\d,]+ MB of memory, past its limit of 100 MB"
+    ),
+    "import time; time.sleep(60)": r"it was not done within 3 s",
+    "import os; print('the last line'); os._exit(7)": r"it ended with 7: the last line",
+    "import sys; open(sys.argv[2], 'w').write('{')": r"Expecting property name .*",
+    "import sys; open(sys.argv[2], 'w').write('[1]')": r"'list' object has no attribute 'items'",
+    "import sys; open(sys.argv[2], 'w').write('{\"a\": \"' + 'x' * (1 << 20) + '\"}')": r"Unterminated string .*",
+}
+"""Programs in the scorer's place, each with the end of its one sentence."""
+
+
+@pytest.mark.parametrize("program", SCORERS, ids=["memory", "time", "crash", "no JSON", "no object", "too long"])
+def test_a_scorer_that_fails_gives_one_sentence(tmp_path: Path, program: str) -> None:
+    limits = {"memory_mb": 100, "disk_mb": 0, "processes": 2_000, "cores": 0}
+    work = {
+        "command": [sys.executable, "-I", "-c", program],
+        "environment": {}, "time_limit_s": 3.0 if program.startswith("import time") else 60.0,
+        "confinement": (Wall.NONE, False, False), "limits": limits, "model": "model.pt", "work": {},
+    }  # fmt: skip
+    (tmp_path / "job.json").write_text(json.dumps({"source": str(tmp_path), "scorer": work}))
+    code = (
+        "import json, sys\nfrom cockpit.fleet.node import runner\nfrom cockpit.fleet.node.disk import RetryForRoom\n"
+        "job = json.load(open(sys.argv[1] + '/job.json'))\n"
+        "print(json.dumps(runner.score(job, sys.argv[1], RetryForRoom([], 0.0))))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
+    )
+    trouble = json.loads(ran.stdout)["trouble"]
+    assert re.fullmatch(f"the scorer gave no score: {SCORERS[program]}", trouble), trouble
 
 
 def test_a_run_that_fails_is_not_scored(job: Job) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cockpit.core.model import Metrics
 from cockpit.core.rescore import Rescore
-from cockpit.scoring.judge import SEALED, is_comparable, judged
+from cockpit.scoring.judge import SEALED, counted, is_comparable, judged
 
 PARTS = 32
 
@@ -62,6 +62,52 @@ def test_a_printed_score_that_its_model_does_not_reach() -> None:
     assert failed(printed=printed) == "printed 0.9900, and its model scores 1.0000 on the same text"
     assert failed(base=None, printed=printed, whole=False) == "", "a part of the text may differ by its standard error"
     assert failed(printed=printed, whole=False), "on the same part the incumbent differed by nothing"
+
+
+@pytest.mark.parametrize(("share", "is_refused"), [(0.9998, False), (0.9993, True), (1.0007, True)])
+def test_a_printed_score_that_is_a_little_better_than_its_model(share: float, is_refused: bool) -> None:
+    assert bool(failed(printed=msgspec.structs.replace(PRINTED, score=share))) is is_refused
+
+
+def test_a_score_on_a_part_may_differ_by_the_error_of_the_gain() -> None:
+    found = msgspec.structs.replace(scored(0.99, 1.02), whole=False)
+    base = msgspec.structs.replace(FOUND, whole=False), PRINTED
+    for score, is_refused in ((0.99, False), (0.987, True)):
+        printed = msgspec.structs.replace(PRINTED, score=score)
+        assert bool(judged(found, printed, base, on_cpu=True).failed) is is_refused
+    other = msgspec.structs.replace(found, public_parts=())
+    assert not judged(other, msgspec.structs.replace(PRINTED, score=0.987), base, on_cpu=True).failed
+
+
+def test_the_score_from_outside_counts_in_place_of_the_printed_one() -> None:
+    printed = msgspec.structs.replace(PRINTED, score=0.9998)
+    assert counted(printed, FOUND).score == 1.0
+    for found in (None, Rescore(), msgspec.structs.replace(FOUND, whole=False)):
+        assert counted(printed, found) == printed
+    assert counted(printed, msgspec.structs.replace(FOUND, failed="it cheats")) == printed
+
+
+STEP_S = PRINTED.training_seconds / PRINTED.num_steps
+
+
+@pytest.mark.parametrize(
+    ("trained_s", "steps", "is_refused"),
+    [
+        (30 + STEP_S, 200, False),
+        (30 + 4 * STEP_S, 52, False),
+        (31.5, 200, True),
+        (34.0, 200, True),
+        (34.0, 8, True),
+    ],
+    ids=["a step", "a step of a large batch", "many steps", "a tenth", "a tenth, as one printed step"],
+)
+def test_only_the_last_step_ends_past_the_budget(trained_s: float, steps: int, is_refused: bool) -> None:
+    printed = msgspec.structs.replace(PRINTED, training_seconds=trained_s, num_steps=steps)
+    found = msgspec.structs.replace(FOUND, cpu_s=FOUND.cpu_s + trained_s - 30)
+    said = judged(found, printed, BASE, on_cpu=True, budget_s=30.0).failed
+    assert said.startswith(f"trained for {trained_s:.1f} s, and the budget is 30 s") is is_refused
+    assert bool(said) is is_refused
+    assert not judged(found, printed, BASE, on_cpu=True).failed, "without a budget there is nothing to pass"
 
 
 def test_a_gain_on_both_texts_passes() -> None:

@@ -46,6 +46,9 @@ OF_A_PREFIX = (
     "plugins", "py", "pyenv.d", "shims", "toolchains", "tools", "version", "versions",
 )  # fmt: skip
 """The programs and libraries of a hidden folder of the home, such as ~/.local or ~/.cargo, which holds keys too."""
+FIRST_PROCESS = ("/bin/sh", "-c", '"$@"; exit $?', "sh")
+"""The first process behind bubblewrap, which collects the others. Bubblewrap's own would lead to its program:
+/proc/1/exe is a file outside the wall, whose mode its owner may change."""
 GPU_DEVICES = ("nvidia*", "dri", "kfd", "accel", "infiniband")
 """Below /dev."""
 
@@ -183,14 +186,14 @@ def _base_of(prefix: Path) -> Iterable[Path]:
 def confined(command: Sequence[str], sandbox: Sandbox, wall: Wall) -> list[str]:
     """Return the command that starts `command` in its folder behind the wall; `command` itself without a wall."""
     if wall is Wall.BUBBLEWRAP:
-        return [*_bubblewrap(sandbox), "--", *command]
+        return [*_bubblewrap(sandbox), "--", *FIRST_PROCESS, *command]
     if wall is Wall.LANDLOCK:
         return [sys.executable, "-I", str(LANDLOCK), json.dumps(_rules(sandbox)), *command]
     return list(command)
 
 
 def _bubblewrap(sandbox: Sandbox) -> list[str]:
-    arguments = ["bwrap", "--unshare-all", "--cap-drop", "ALL", "--proc", "/proc", "--dev", "/dev"]
+    arguments = ["bwrap", "--unshare-all", "--as-pid-1", "--cap-drop", "ALL", "--proc", "/proc", "--dev", "/dev"]
     if not sandbox.nests and _can_forbid_namespaces():
         arguments += ["--unshare-user", "--disable-userns"]
     for name in KERNEL_FILES:

@@ -4,8 +4,10 @@
 
 Kernel keyrings have no namespace: a run could read the keys of the person's login, and leave keys for the next run. A
 virtual machine's sockets to its host have none either. An unmapped System V segment counts as the memory of no process,
-so it escapes the memory limit. Behind Landlock, System V and POSIX queues are shared with the machine, the limits and
-priorities of other processes and the attributes of files can be set, and only TCP is closed.
+so it escapes the memory limit. The kernel's log, in which a crash leaves an address, its tables and its counters have
+no namespace either, and many kernels let any process use them. Behind Landlock, System V and POSIX queues are shared
+with the machine, the limits and priorities of other processes and the attributes of files can be set, and only TCP is
+closed.
 
 The numbers are from Linux's include/uapi: unistd, seccomp.h, bpf_common.h and audit.h. Only the standard library is
 imported, because this runs before each experiment.
@@ -64,6 +66,7 @@ class Machine(NamedTuple):
     sockets: dict[str, int]
     locks: dict[str, int]
     notices: dict[str, int]
+    kernel: dict[str, int]
 
 
 MACHINES = {
@@ -76,6 +79,7 @@ MACHINES = {
         {"socket": 41, "sendto": 44, "sendmsg": 46, "sendmmsg": 307, "io_uring_setup": 425, "seccomp": 317},
         {"flock": 73, "fcntl": 72},
         {"inotify_init": 253, "inotify_init1": 294, "fanotify_init": 300},
+        {"syslog": 103, "bpf": 321, "perf_event_open": 298},
     ),
     "aarch64": Machine(
         0xC000_00B7,
@@ -86,6 +90,7 @@ MACHINES = {
         {"socket": 198, "sendto": 206, "sendmsg": 211, "sendmmsg": 269, "io_uring_setup": 425, "seccomp": 277},
         {"flock": 32, "fcntl": 25},
         {"inotify_init1": 26, "fanotify_init": 262},
+        {"syslog": 116, "bpf": 280, "perf_event_open": 241},
     ),
 }
 
@@ -129,7 +134,7 @@ def program(machine: Machine, confinement: Confinement) -> bytes:
     """Return the filter, in steps of 8 bytes."""
     shares_machine = confinement.wall == LANDLOCK  # it gives the run no namespaces of its own
     absent = _fail(errno.ENOSYS)
-    numbers = [*machine.keyrings.values(), machine.shared["shmget"]]
+    numbers = [*machine.keyrings.values(), *machine.kernel.values(), machine.shared["shmget"]]
     parts = [
         _step(LOAD, MACHINE_AT), _step(IF_EQUAL, machine.audit, 1, 0), absent,
         _step(LOAD, NUMBER_AT), _step(IF_AT_LEAST, OTHER_FORM, 0, 1), absent,
