@@ -87,7 +87,7 @@ SCORERS = {
         r"it used [\d,]+ MB of memory, past its limit of 100 MB"
     ),
     "import time; time.sleep(60)": r"it was not done within 3 s",
-    "import os; print('the last line'); os._exit(7)": r"it ended with 7: the last line",
+    "import os; print('the last line', flush=True); os._exit(7)": r"it ended with 7: the last line",
     "import sys; open(sys.argv[2], 'w').write('{')": r"Expecting property name .*",
     "import sys; open(sys.argv[2], 'w').write('[1]')": r"'list' object has no attribute 'items'",
     "import sys; open(sys.argv[2], 'w').write('{\"a\": \"' + 'x' * (1 << 20) + '\"}')": r"Unterminated string .*",
