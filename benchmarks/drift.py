@@ -44,10 +44,10 @@ def main() -> None:
             if len(found) < REPEATS_AT_LEAST:
                 continue
             noise = estimate_noise(found)
-            share = abs(noise.drift.mean) * BETWEEN_CONTROLS_H / noise.within_sd
+            share = abs(noise.drift.slope) * BETWEEN_CONTROLS_H / noise.within_sd
             print(
-                f"{method[:22]:<22} {number:>3} {len(found):>8} {noise.within_sd:>8.5f} {noise.drift.mean:>+9.1e} "
-                f"{noise.drift.se:>8.1e} {share:>15.2f} SD"
+                f"{method[:22]:<22} {number:>3} {len(found):>8} {noise.within_sd:>8.5f} {noise.drift.slope:>+9.1e} "
+                f"{noise.drift.slope_se:>8.1e} {share:>15.2f} SD"
             )
 
 

@@ -30,9 +30,15 @@ NOISY_SHARE = 0.5
 """Share of the changes that make runs noisier, where a condition says so."""
 TWO_CLASSES = "class effects"
 """The condition of 13 H100 and 3 H200, in which half of the gains are gains on H100 only."""
+WALK = "drift as a random walk of 1.5 SD in an hour"
+WALK_STEPS_PER_HOUR = 12
 SINGLE_TESTS_ONLY = ("2 clusters alike", "arm half as noisy")
 """Conditions of benchmarks.evidence that are not played here."""
-NIGHT_CONDITIONS = (*(one for one in CONDITIONS if one.name not in SINGLE_TESTS_ONLY), Condition(TWO_CLASSES))
+NIGHT_CONDITIONS = (
+    *(one for one in CONDITIONS if one.name not in SINGLE_TESTS_ONLY),
+    Condition(TWO_CLASSES),
+    Condition(WALK),
+)
 POWER_SEEDS = 100_000
 CHANGES = 1_000
 """Constants of the baseline, each of which one arm changes: more than a night tries."""
@@ -70,6 +76,10 @@ class Fleet:
         self.offsets = {name: float(self.rng.normal(0, condition.clusters_sd)) for name in names}
         self.effects: dict[str, float] = {}
         self.noisy: set[str] = set()
+        steps = np.random.default_rng([seed, 17]).normal(
+            0, 1.5 / np.sqrt(WALK_STEPS_PER_HOUR), 24 * WALK_STEPS_PER_HOUR
+        )
+        self.walk = np.append(0.0, np.cumsum(steps)) if condition.name == WALK else np.zeros(len(steps) + 1)
         self.world: World | None = None
         self.one_class: set[str] = set()
         """Changes that have their effect on H100 only."""
@@ -99,7 +109,9 @@ class Fleet:
         noise_sd = self.condition.arm_sd if self._own_change(attempt.experiment) in self.noisy else 1.0
         noise_sd *= self.condition.cluster_sd(list(self.offsets).index(attempt.cluster))
         units += noise_sd * self.noise(attempt.seed)
-        units += self.condition.drift_per_hour * attempt.queued_at / RUN_S * RUN_HOURS
+        hours = attempt.queued_at / RUN_S * RUN_HOURS
+        units += self.condition.drift_per_hour * hours
+        units += float(np.interp(hours * WALK_STEPS_PER_HOUR, np.arange(len(self.walk)), self.walk))
         if self.rng.random() < self.condition.outliers:
             units += OUTLIER_REACH_SDS * float(self.rng.choice((-1.0, 1.0)))
         return 2.0 + RUN_SD * self.condition.printed(units)

@@ -1,6 +1,7 @@
 """Controls: the incumbent runs again on each cluster, as it joins and regularly after, to measure the cluster."""
 
 from collections import Counter
+from itertools import islice
 
 from cockpit.core.events import Event, Queued
 from cockpit.core.model import AttemptKind, Cluster, ClusterState
@@ -51,6 +52,12 @@ def controls(state: State, now: float) -> list[Event]:
             when = "as its only one is far from the others'" if cluster.name in outliers else "as its last one is old"
         attempt = next_attempt(state, run, extra=len(events))
         events.append(Queued(at=now, attempt=attempt, reason=f"a control of {cluster.name}, {when}"))
+    measured = [cluster for cluster in up if cluster.controlled]
+    if not events and measured and not _is_recent(state, experiment):
+        cluster = max(measured, key=lambda one: one.control_age)
+        run = RunSpec(experiment, AttemptKind.CONTROL, rule, hardware=cluster.hardware, pin=cluster.name)
+        reason = f"a control of {cluster.name}, as scores may have drifted since the last one"
+        events.append(Queued(at=now, attempt=next_attempt(state, run), reason=reason))
     return with_paired_seeds(state, events)
 
 
@@ -80,6 +87,12 @@ def _lone_outliers(state: State, experiment: str) -> set[str]:
 def _is_old(state: State, cluster: Cluster) -> bool:
     every = FLAGGED_CONTROL_EVERY if cluster.name in state.flagged else CONTROL_EVERY
     return cluster.control_age >= every
+
+
+def _is_recent(state: State, experiment: str) -> bool:
+    """Return True if a run of the experiment is among the newest CONTROL_EVERY runs of the session."""
+    newest = islice(reversed(state.attempts.values()), CONTROL_EVERY)
+    return any(attempt.experiment == experiment for attempt in newest)
 
 
 def next_unused_at(state: State, now: float) -> float:

@@ -22,6 +22,10 @@ CLIPPED_FROM = 3
 """Runs of an experiment from which those far from the others are clipped."""
 CLIPPED_SDS = 3.0
 """Distance from the median, in SDs, to which they are clipped."""
+IGNORED_SDS = 6.0
+"""Distance from which they count as the median."""
+UNSTABLE_SHARE = 0.08
+"""Share of the runs of an experiment beyond IGNORED_SDS from which they are part of what it does."""
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -124,8 +128,8 @@ class _BaseSide(NamedTuple):
     """The base's side of a difference within one class."""
 
     mean: float
-    at: float
-    """Mean time of its runs, in seconds."""
+    timed: list[tuple[float, float]]
+    """When its runs ended, in hours, each with its weight in the difference."""
     own_var: float
     """Variance of one of its runs."""
     own_df: float
@@ -144,11 +148,11 @@ def _base_sides(theirs: dict[str, list[Reading]], noise: Noise) -> dict[str, _Ba
         weight_on: dict[str, float] = defaultdict(float)
         for run in runs:
             weight_on[run.cluster] -= 1 / len(runs)
-        at = _mean([run.at for run in runs])
-        scores = _clipped(runs, noise)
+        timed = [(run.at / 3600, -1 / len(runs)) for run in runs]
+        scores = _clipped(runs, noise, 1)
         own_var, own_df = _own_variance(scores, noise)
         var = noise.variance(weight_on)
-        found[hardware] = _BaseSide(_mean(scores), at, own_var, own_df, len(runs), scores, weight_on, var)
+        found[hardware] = _BaseSide(_mean(scores), timed, own_var, own_df, len(runs), scores, weight_on, var)
     return found
 
 
@@ -185,7 +189,7 @@ def _independent(runs: list[Reading]) -> list[Reading]:
 
 def _difference(ours: list[Reading], base: _BaseSide, noise: Noise) -> _Part:
     """Return the mean difference within one class with its variance."""
-    our_scores = _clipped(ours, noise)
+    our_scores = _clipped(ours, noise, -1)
     weight_on: dict[str, float] = defaultdict(float)
     for run in ours:
         weight_on[run.cluster] += 1 / len(ours)
@@ -193,9 +197,9 @@ def _difference(ours: list[Reading], base: _BaseSide, noise: Noise) -> _Part:
     offsets_var = max(0.0, base.offsets_var + 2 * shared + noise.variance(weight_on))
     own_var, own_df = _own_variance(our_scores, noise)
     own_var = max(own_var, base.own_var) / len(ours)
-    hours = (_mean([run.at for run in ours]) - base.at) / 3600
+    drift_var = noise.drift.variance([*base.timed, *((run.at / 3600, 1 / len(ours)) for run in ours)])
     base_var = base.own_var / base.runs
-    var = own_var + base_var + offsets_var + noise.drift_variance(hours)
+    var = own_var + base_var + offsets_var + drift_var
     return _Part(_mean(our_scores) - base.mean, var, ((own_var, own_df), (base_var, base.own_df)))
 
 
@@ -209,7 +213,7 @@ def _paired(ours: list[Reading], theirs: list[Reading], base: _BaseSide, noise: 
     pairs = [(number, of_seed.pop(run.seed)) for number, run in enumerate(ours) if run.seed in of_seed]
     if not noise.seed_correlation or not pairs:
         return None
-    our_scores = _clipped(ours, noise)
+    our_scores = _clipped(ours, noise, -1)
     our_var, our_df = _own_variance(our_scores, noise)
     our_var = max(our_var, base.own_var)
     correlation = own_correlation(
@@ -229,12 +233,13 @@ def _paired(ours: list[Reading], theirs: list[Reading], base: _BaseSide, noise: 
         (base_alone * weights.theirs_alone**2 * base.own_var, base.own_df),
     )
     weight_on: dict[str, float] = defaultdict(float)
-    mean = hours = 0.0
+    timed: list[tuple[float, float]] = []
+    mean = 0.0
     for run, score, weight in zip([*ours, *theirs], [*our_scores, *base.scores], [*of_ours, *of_theirs], strict=True):
         weight_on[run.cluster] += weight
         mean += weight * score
-        hours += weight * run.at / 3600
-    var = sum(one for one, _ in of_runs) + noise.variance(weight_on) + noise.drift_variance(hours)
+        timed.append((run.at / 3600, weight))
+    var = sum(one for one, _ in of_runs) + noise.variance(weight_on) + noise.drift.variance(timed)
     return _Part(mean, var, of_runs, len(pairs))
 
 
@@ -252,15 +257,34 @@ def _pair_variance(
     return max(seen, modelled(their_var)), df
 
 
-def _clipped(runs: list[Reading], noise: Noise) -> list[float]:
-    """Return the corrected scores. Those far from the median, by the session's SD and by their own, are clipped."""
+def _clipped(runs: list[Reading], noise: Noise, flattering: int) -> list[float]:
+    """Return the corrected scores, those far from the median clipped, by the session's SD and by their own.
+
+    The limit falls to the median again from CLIPPED_SDS to IGNORED_SDS (a redescending estimator: Hampel 1974, J. Am.
+    Stat. Assoc. 69): a run that failed to do the work counts for nothing. `flattering` is the sign of a deviation that
+    helps the experiment: -1 for its own runs, 1 for its base's. Where more than UNSTABLE_SHARE of the runs are far on
+    the other side, the limit stays: a variant that fails now and then is worse for it.
+    """
     scores = noise.corrected(runs)
     if len(scores) < CLIPPED_FROM:
         return scores
     centre = median(scores)
     own_sd = 1.4826 * median([abs(score - centre) for score in scores])
-    reach = CLIPPED_SDS * max(noise.within_sd, own_sd)
-    return [min(max(score, centre - reach), centre + reach) for score in scores]
+    sd = max(noise.within_sd, own_sd)
+    if not sd:
+        return scores
+    apart = [(score - centre) / sd for score in scores]
+    failed = sum(one * flattering < -IGNORED_SDS for one in apart)
+    is_unstable = failed > max(1.0, UNSTABLE_SHARE * len(scores))
+    return [centre + _limited(one, is_unstable and one * flattering < 0) * sd for one in apart]
+
+
+def _limited(sds: float, counts: bool) -> float:
+    """Return a deviation in SDs within its limit, which stays where it `counts`."""
+    if abs(sds) <= CLIPPED_SDS:
+        return sds
+    left = 1.0 if counts else max(0.0, IGNORED_SDS - abs(sds)) / (IGNORED_SDS - CLIPPED_SDS)
+    return math.copysign(CLIPPED_SDS * left, sds)
 
 
 def _own_variance(scores: list[float], noise: Noise) -> tuple[float, float]:

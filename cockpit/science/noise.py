@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from cockpit.science.drift import Drift, estimate_drift
 from cockpit.science.robust import median, robust_sd
 from cockpit.science.seed_pairs import NO_CORRELATION, Correlation, estimate_correlation
 
@@ -27,6 +28,10 @@ MEASURED_DF = 4
 """The noise counts as measured from this many degrees of freedom in the data."""
 OUTLIER_SDS = 4.0
 """Readings further out than this many robust SDs are clipped to it, so that one misprint does not hide the session."""
+DROPPED_SDS = 6.0
+"""Readings this many robust SDs away from their cluster's others are left out."""
+DROPPED_FROM = 3
+"""Readings of a cluster from which one may be left out: of two, nobody knows which is far."""
 FLAG_SDS = 4.0
 """A cluster this many robust SDs away from the others is flagged."""
 THROTTLED_SHARE = 0.95
@@ -35,12 +40,6 @@ ITERATIONS = 25
 """EM iterations."""
 APART_P = 0.01
 """The p-value of equal clusters below which they differ beyond doubt."""
-DRIFT_SES = 2.0
-"""A slope over time is corrected for beyond this many standard errors. In one session of twenty without a drift it
-is."""
-DRIFT_DOUBT = 0.25
-"""SD of the error of such a correction as a share of it: a drift is not quite a line."""
-
 
 OWN_DF = 2.0
 """Degrees of freedom that the session's variance counts for in an experiment's own variance. A variant may be up to
@@ -92,11 +91,11 @@ class Noise(msgspec.Struct, frozen=True):
     """The class with the most readings."""
     interaction_sd: float
     """SD of the classes' difference from one experiment to another: how far rankings differ between classes."""
-    drift: Offset
-    """The slope over time. It is corrected for beyond DRIFT_SES only: seven of nine day-long sessions of real repeats
-    (benchmarks/drift.py) have a slope within 2 of its errors. In the other two one configuration jumped late by 3 SDs,
-    which a line does not model. Against jumps the incumbent runs beside each test that ends with a keep
-    (experiment_test), and controls run throughout, on sixteen clusters one every quarter of an hour."""
+    drift: Drift
+    """Scores are corrected for it where it is clear. Seven of nine day-long sessions of real repeats
+    (benchmarks/drift.py) have a slope within 2 of its errors. In the other two one configuration jumped late by 3 SDs.
+    Against jumps the incumbent runs beside each test that ends with a keep (experiment_test), and controls run
+    throughout, on sixteen clusters one every quarter of an hour."""
     flagged: dict[str, str]
     """Clusters that do not measure like their class, each with its reason in one sentence."""
     unsplit_sd: float = 0.0
@@ -107,8 +106,6 @@ class Noise(msgspec.Struct, frozen=True):
     are no evidence."""
     takes_no_seed: bool = False
     """True if the code seeds itself: its repeats are one run again, however much they differ."""
-    origin_s: float = 0.0
-    """The time to which scores are corrected for drift."""
     seed_correlation: float = 0.0
     """The correlation of the noise of two experiments' runs with one seed; 0 if this session does not show it."""
     seed_pairs: int = 0
@@ -133,23 +130,9 @@ class Noise(msgspec.Struct, frozen=True):
             seed_correlation=self.seed_correlation * min(1.0, (self.within_sd / self.unsplit_sd) ** 2),
         )
 
-    @property
-    def slope_per_hour(self) -> Offset:
-        """The drift that scores are corrected for, shrunk to zero (James & Stein 1961); zero if none is clear."""
-        if abs(self.drift.mean) <= DRIFT_SES * self.drift.se:
-            return Offset(0.0, 0.0)
-        share = 1 - (self.drift.se / self.drift.mean) ** 2
-        return Offset(share * self.drift.mean, math.sqrt(share) * self.drift.se)
-
     def corrected(self, readings: Sequence["Reading"]) -> list[float]:
         """Return the scores without their clusters' offsets and without a clear drift."""
-        slope = self.slope_per_hour.mean / 3600
-        return [one.score - self.cluster(one.cluster).mean - slope * (one.at - self.origin_s) for one in readings]
-
-    def drift_variance(self, hours: float) -> float:
-        """Return the variance of the correction for drift between two times this many hours apart."""
-        slope = self.slope_per_hour
-        return hours**2 * (slope.se**2 + (DRIFT_DOUBT * slope.mean) ** 2)
+        return [one.score - self.cluster(one.cluster).mean - self.drift.shift(one.at / 3600) for one in readings]
 
     def cluster(self, name: str) -> Offset:
         """Return a cluster's offset; an unknown cluster's is zero with the SD between clusters."""
@@ -201,7 +184,7 @@ def estimate_noise(readings: Sequence[Reading], magnitude: float = 1.0) -> Noise
         classes, interaction = _class_offsets(groups, {}, prior_var, reference)
         return Noise(
             math.sqrt(prior_var), math.sqrt(prior_var), PRIOR_DF, len(readings), False, {}, {}, {}, classes, reference,
-            interaction, Offset(0.0, math.inf), {},
+            interaction, Drift(), {},
         )  # fmt: skip
     return _fit(groups, repeated, prior_var, reference, len(readings))
 
@@ -243,22 +226,33 @@ def _fit(
         flagged=_flagged(repeats.rows, clusters, math.sqrt(prior_var)),
         unsplit_sd=math.sqrt(fitted.unsplit),
         are_identical=are_identical,
-        origin_s=sum(reading.at for reading in repeats.rows) / len(repeats.rows),
         seed_correlation=paired.value,
         seed_pairs=paired.pairs,
     )
 
 
-def _fit_drift(repeats: "_Repeats", prior_var: float) -> "tuple[_Components, Any, Offset]":
+def _fit_drift(repeats: "_Repeats", prior_var: float) -> "tuple[_Components, Any, Drift]":
     """Fit the variance components, again without a clear drift. Returns them, the scores used, and the drift."""
     centred = repeats.centred
     fitted = _variance_components(repeats, centred, prior_var)
-    drift = _drift(repeats, centred - fitted.effects[repeats.cluster_of], fitted.within)
-    if abs(drift.mean) > DRIFT_SES * drift.se:
-        centred = _centred(repeats.centred - drift.mean * repeats.hours, repeats.group_of)
-        fitted = _variance_components(repeats, centred, prior_var)
-        drift = _drift(repeats, repeats.centred - fitted.effects[repeats.cluster_of], fitted.within)
+    drift = _drift(repeats, fitted)
+    if drift.knots:
+        centred = _without(repeats, drift)
+        fitted = _variance_components(repeats, centred, prior_var, drift.df)
+        drift = _drift(repeats, fitted)
+        centred = _without(repeats, drift)
     return fitted, centred, drift
+
+
+def _drift(repeats: "_Repeats", fitted: "_Components") -> Drift:
+    free = _centred(repeats.centred - fitted.effects[repeats.cluster_of], repeats.group_of)
+    return estimate_drift(repeats.hours, free, repeats.group_of, repeats.df)
+
+
+def _without(repeats: "_Repeats", drift: Drift) -> Any:
+    """Return the centred scores without the drift, shape (rows,)."""
+    shifts = [drift.shift(hours) for hours in repeats.hours]
+    return _centred(repeats.centred - shifts, repeats.group_of)
 
 
 def _seed_correlation(repeats: "_Repeats", residual: Any, within: float) -> Correlation:
@@ -281,7 +275,7 @@ class _Repeats(NamedTuple):
     centred: Any
     """Scores minus the mean of their group, without far outliers, shape (rows,)."""
     hours: Any
-    """Times minus the mean of their group, shape (rows,)."""
+    """Times, shape (rows,)."""
 
     @property
     def df(self) -> int:
@@ -291,14 +285,42 @@ class _Repeats(NamedTuple):
 def _repeats(repeated: list[list[Reading]], floor_sd: float) -> _Repeats:
     import numpy as np
 
+    repeated = _without_far(repeated, floor_sd)
     rows = [reading for group in repeated for reading in group]
     clusters = sorted({reading.cluster for reading in rows})
     index = {name: i for i, name in enumerate(clusters)}
     group_of = np.repeat(np.arange(len(repeated)), [len(group) for group in repeated])
     centred = _centred(np.asarray([reading.score for reading in rows]), group_of)
     centred = _centred(_winsorised(centred, len(rows), len(repeated), floor_sd), group_of)
-    hours = _centred(np.asarray([reading.at for reading in rows]) / 3600, group_of)
+    hours = np.asarray([reading.at for reading in rows]) / 3600
     return _Repeats(rows, clusters, group_of, np.asarray([index[reading.cluster] for reading in rows]), centred, hours)
+
+
+def _without_far(repeated: list[list[Reading]], floor_sd: float) -> list[list[Reading]]:
+    """Return the groups without the readings far from the others of their cluster; all of them if no repeat is left.
+
+    A cluster that is far off with all of its readings stays: it is flagged.
+    """
+    of_cluster: dict[str, list[float]] = defaultdict(list)
+    apart = []
+    for group in repeated:
+        centre = median([reading.score for reading in group])
+        apart.append([reading.score - centre for reading in group])
+        for reading, one in zip(group, apart[-1], strict=True):
+            of_cluster[reading.cluster].append(one)
+    centres = {name: median(found) if len(found) >= DROPPED_FROM else None for name, found in of_cluster.items()}
+    rows = sum(len(group) for group in repeated)
+    sd = robust_sd([one for found in apart for one in found], 0.0) * math.sqrt(rows / (rows - len(repeated)))
+    reach = DROPPED_SDS * max(sd, floor_sd)
+    kept = [
+        [
+            reading
+            for reading, one in zip(group, found, strict=True)
+            if (usual := centres[reading.cluster]) is None or abs(one - usual) <= reach
+        ]
+        for group, found in zip(repeated, apart, strict=True)
+    ]
+    return [group for group in kept if len(group) > 1] or repeated
 
 
 class _Components(NamedTuple):
@@ -312,8 +334,11 @@ class _Components(NamedTuple):
     errors: Any
 
 
-def _variance_components(repeats: _Repeats, centred: Any, prior_var: float) -> _Components:
-    """Fit the variance of runs and of clusters to scores centred on their groups, by EM."""
+def _variance_components(repeats: _Repeats, centred: Any, prior_var: float, taken_df: float = 0.0) -> _Components:
+    """Fit the variance of runs and of clusters to scores centred on their groups, by EM.
+
+    `taken_df` are degrees of freedom that a correction of the scores has taken.
+    """
     import numpy as np
 
     clusters = len(repeats.clusters)
@@ -322,15 +347,15 @@ def _variance_components(repeats: _Repeats, centred: Any, prior_var: float) -> _
     zmz = np.diag(counts.sum(axis=0)) - (counts / counts.sum(axis=1)[:, None]).T @ counts
     values, vectors = np.linalg.eigh(zmz)
     turned = vectors.T @ np.bincount(repeats.cluster_of, weights=centred, minlength=clusters)
-    total = float(centred @ centred)
+    total, df = float(centred @ centred), max(1.0, repeats.df - taken_df)
     within, between, shrunk = prior_var, prior_var, values
     for _ in range(ITERATIONS):
         shrunk = 1 / (np.maximum(values, 0.0) + within / between)
         rest = max(0.0, total - float(shrunk @ turned**2))
         spread = float((shrunk * turned) @ (shrunk * turned) + shrunk.sum() * within)
-        within = (PRIOR_DF * prior_var + rest) / (PRIOR_DF + repeats.df)
+        within = (PRIOR_DF * prior_var + rest) / (PRIOR_DF + df)
         between = (PRIOR_DF * prior_var + spread) / (PRIOR_DF + clusters)
-    unsplit = (2 * PRIOR_DF * prior_var + total) / (PRIOR_DF + repeats.df)
+    unsplit = (2 * PRIOR_DF * prior_var + total) / (PRIOR_DF + df)
     if _are_apart(values, turned, total, repeats.df):
         unsplit = 0.0
     return _Components(within, between, unsplit, vectors @ (shrunk * turned), within * (vectors * shrunk) @ vectors.T)
@@ -417,14 +442,6 @@ def _mean(group: list[Reading], clusters: dict[str, Offset], within: float) -> t
     offsets = [clusters.get(reading.cluster, nothing) for reading in group]
     mean = sum(r.score - o.mean for r, o in zip(group, offsets, strict=True)) / len(group)
     return mean, sum(within + o.se**2 for o in offsets) / len(group) ** 2
-
-
-def _drift(repeats: _Repeats, residual: Any, within: float) -> Offset:
-    """Return the least-squares slope of the residuals over time, within experiments."""
-    squares = float(repeats.hours @ repeats.hours)
-    if squares <= 1e-12:
-        return Offset(0.0, math.inf)
-    return Offset(float(repeats.hours @ residual) / squares, math.sqrt(within / squares))
 
 
 def _flagged(rows: list[Reading], clusters: dict[str, Offset], floor: float) -> dict[str, str]:

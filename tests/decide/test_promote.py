@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping
+from itertools import groupby
 
 import pytest
 
 from cockpit.core.events import ClusterGivenUp, Queued
 from cockpit.core.model import Attempt, AttemptKind, ExperimentStatus, Value
 from cockpit.core.state import WITHOUT, State, constants_of
-from cockpit.decide.controls import UNUSED_S
+from cockpit.decide.controls import CONTROL_EVERY, UNUSED_S
 from cockpit.decide.decisions import wake_at
 from cockpit.decide.schedule import RunSpec, next_attempt, suits
 from tests.decide.world import RUN_S, World
@@ -330,6 +331,18 @@ def test_every_cluster_gets_a_control_as_it_joins_and_controls_stay_under_5_perc
     assert {attempt.cluster for attempt in own} == set(state.clusters)
     assert len(state.attempts) > 20 * len(state.clusters)
     assert len(controls) / len(state.attempts) < 0.05
+
+
+def test_the_incumbent_runs_again_before_forty_other_runs_have_begun() -> None:
+    world = World(lambda constants, attempt: 1.0, hardware=("H100",) * 8, sd=0.001)
+    world.run(0.2)
+    for number in range(12):
+        world.propose(*({"LR": 100 * number + arm} for arm in range(16)))
+        world.run(0.05)
+    of_incumbent = [one.experiment == world.state.incumbent for one in world.state.attempts.values()]
+    longest = max(len(list(run)) for is_incumbent, run in groupby(of_incumbent) if not is_incumbent)
+    assert len(of_incumbent) > 3 * CONTROL_EVERY
+    assert longest <= CONTROL_EVERY + 16
 
 
 def test_a_cluster_that_measures_wrongly_is_flagged_and_decides_nothing() -> None:

@@ -1,5 +1,6 @@
 """The keep rule under bad noise. benchmarks/evidence.py has more sessions of each condition, and their figures."""
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -20,7 +21,7 @@ NOISY_CLUSTERS = Condition("half of the clusters 3 times as noisy", noisy_cluste
 COARSE = Condition("ten values", step=0.6)
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     "condition", [ALIKE, APART, NOISY, OUTLIERS, DRIFT, NOISY_CLUSTERS, COARSE], ids=lambda one: one.name
 )
@@ -168,3 +169,49 @@ def test_few_close_runs_of_an_arm_are_no_surer_than_its_base_is() -> None:
     seen = compare(close, base, noise)
     assert seen is not None
     assert seen.se > 0.4 * RUN_SD
+
+
+def plain_runs(experiment: str, seed: int, runs: int = 32, cluster: int | None = None) -> list[Reading]:
+    rng = np.random.default_rng(seed)
+    return [
+        Reading(
+            experiment, f"gpu-{number % 8 if cluster is None else cluster:02d}", "H100", float(rng.normal(1.0, RUN_SD))
+        )
+        for number in range(runs)
+    ]
+
+
+def moved(run: Reading, sds: float) -> Reading:
+    return msgspec.structs.replace(run, score=run.score + sds * RUN_SD)
+
+
+@pytest.mark.parametrize("sds", [-20.0, 20.0, 1e6])
+def test_one_run_that_did_not_do_its_work_changes_neither_the_noise_nor_the_difference(sds: float) -> None:
+    base, arm = plain_runs("e0000", 1), plain_runs("e0001", 2)
+    odd = [moved(arm[0], sds), *arm[1:]]
+    noise, with_odd = estimate_noise([*base, *arm]), estimate_noise([*base, *odd])
+    assert with_odd.run_sd == pytest.approx(noise.run_sd, rel=0.1)
+    seen, seen_odd = compare(arm, base, noise), compare(odd, base, with_odd)
+    assert seen is not None and seen_odd is not None
+    assert seen_odd.pooled.mean == pytest.approx(seen.pooled.mean, abs=0.1 * RUN_SD)
+
+
+def test_an_arm_that_fails_now_and_then_is_worse_for_it() -> None:
+    base, arm = plain_runs("e0000", 1), plain_runs("e0001", 2)
+    failing = [moved(run, 20.0) if number % 6 == 0 else run for number, run in enumerate(arm)]
+    noise = estimate_noise([*base, *arm])
+    seen, seen_failing = compare(arm, base, noise), compare(failing, base, noise)
+    assert seen is not None and seen_failing is not None
+    assert seen_failing.pooled.mean > seen.pooled.mean + 0.3 * RUN_SD
+
+
+def test_an_arm_with_lucky_runs_is_not_better_for_them() -> None:
+    base, arm = plain_runs("e0000", 1), plain_runs("e0001", 2)
+    lucky = [moved(run, -20.0) if number % 6 == 0 else run for number, run in enumerate(arm)]
+    seen = compare(lucky, base, estimate_noise([*base, *arm]))
+    assert seen is not None and seen.pooled.mean > -0.3 * RUN_SD
+
+
+def test_a_cluster_that_is_far_off_in_every_run_is_flagged_and_not_left_out() -> None:
+    runs = [moved(run, 30.0) if run.cluster == "gpu-03" else run for run in plain_runs("e0000", 3)]
+    assert list(estimate_noise(runs).flagged) == ["gpu-03"]

@@ -137,8 +137,8 @@ def test_a_drift_is_measured_with_its_error() -> None:
         Reading(r.experiment, r.cluster, r.hardware, r.score + 0.01 * r.at / 3600, r.at, r.tokens_M) for r in readings
     ]
     drift = estimate_noise(drifting).drift
-    assert drift.mean == pytest.approx(0.01, abs=4 * drift.se)
-    assert drift.mean > 3 * drift.se
+    assert drift.slope == pytest.approx(0.01, abs=4 * drift.slope_se)
+    assert drift.slope > 3 * drift.slope_se
 
 
 @settings(deadline=None)

@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cockpit.science.compare import Comparison, compare
-from cockpit.science.noise import Noise, Offset, Reading, estimate_noise
+from cockpit.science.drift import Drift
+from cockpit.science.noise import Noise, Reading, estimate_noise
 from cockpit.science.seed_pairs import difference_weights
 
 SAMPLES = 150
-KNOWN = Noise(1.0, 0.0, 60.0, 80, True, {}, {}, {}, {}, "H100", 0.0, Offset(0.0, math.inf), {})
+KNOWN = Noise(1.0, 0.0, 60.0, 80, True, {}, {}, {}, {}, "H100", 0.0, Drift(), {})
 CORRELATIONS = st.sampled_from([0.0, 0.3, 0.7])
 
 

@@ -1,0 +1,195 @@
+"""Estimate how a fleet's scores drift with time: a line, and a random walk around it.
+
+The line is free. The variance of the walk is averaged over a grid of values, each weighted by its restricted likelihood
+(Patterson & Thompson 1971, Biometrika 58), so that a drift which is a line costs little and one that turns is followed.
+Most sessions have no drift, and a correction would only add noise: scores are corrected for a clear drift alone.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+CLEAR_SES = 2.0
+"""Standard errors beyond which a slope is clear. In one session of twenty without a drift it is."""
+CLEAR_P = 0.1
+"""The p-value of equal scores at all times below which a drift is clear that is not a line. It is not small: a drift
+that is missed makes false keeps, and the correction for one that is not there has a walk of nearly no variance."""
+RUNS_PER_KNOT = 12
+KNOTS_AT_MOST = 24
+WALKS = (0.0, *(4.0**power for power in range(-4, 4)))
+"""Variances of the walk in an hour, in variances of a run."""
+LEAST_SPAN_H = 1e-6
+"""Hours between the first and the last run below which time says nothing."""
+
+
+class Drift(msgspec.Struct, frozen=True):
+    """The drift of scores; without knots none is clear. Times are in hours."""
+
+    slope: float = 0.0
+    """Of a line alone, in scores per hour."""
+    slope_se: float = math.inf
+    knots: tuple[float, ...] = ()
+    levels: tuple[float, ...] = ()
+    """The slope beyond the knots, then the shift of the scores at each knot. The mean shift of all runs is zero."""
+    covariance: tuple[tuple[float, ...], ...] = ()
+    """Of the errors of `levels`."""
+    walk_variance: float = 0.0
+    """Variance of the walk in an hour."""
+    df: float = 0.0
+    """Degrees of freedom that the correction takes from the runs."""
+
+    def shift(self, hours: float) -> float:
+        """Return the shift of scores at a time."""
+        return sum(weight * self.levels[index] for index, weight in self._at(hours)) if self.knots else 0.0
+
+    def variance(self, weighted: Iterable[tuple[float, float]]) -> float:
+        """Return the variance of the correction of a weighted sum of scores, given as times and weights."""
+        if not self.knots:
+            return 0.0
+        on = [0.0] * len(self.levels)
+        beyond = 0.0
+        for hours, weight in weighted:
+            for index, share in self._at(hours):
+                on[index] += weight * share
+            beyond += weight * math.sqrt(max(self.knots[0] - hours, hours - self.knots[-1], 0.0))
+        known = sum(
+            weight * other * row[j]
+            for weight, row in zip(on, self.covariance, strict=True)
+            if weight
+            for j, other in enumerate(on)
+        )
+        return max(0.0, known) + self.walk_variance * beyond**2
+
+    def _at(self, hours: float) -> Sequence[tuple[int, float]]:
+        """Return the levels between which a time lies, each with its share."""
+        if hours <= self.knots[0]:
+            return (0, hours - self.knots[0]), (1, 1.0)
+        if hours >= self.knots[-1]:
+            return (0, hours - self.knots[-1]), (len(self.knots), 1.0)
+        after = bisect_right(self.knots, hours)
+        share = (hours - self.knots[after - 1]) / (self.knots[after] - self.knots[after - 1])
+        return (after, 1 - share), (after + 1, share)
+
+
+def estimate_drift(hours: Any, scores: Any, group_of: Any, df: int) -> Drift:
+    """Estimate the drift from the runs of groups of equal code, all of shape (runs,).
+
+    `scores` are centred on their group and free of the clusters' offsets; `df` is their degrees of freedom.
+    """
+    import numpy as np
+
+    if df < 2 or np.ptp(hours) < LEAST_SPAN_H:
+        return Drift()
+    knots = _knots(hours)
+    design = _centred_design(_hats(hours, knots), group_of)
+    basis = np.column_stack([knots - knots[0], np.tril(np.ones((len(knots), len(knots))))[:, 1:]])
+    columns = design @ basis
+    squares, products, total = columns.T @ columns, columns.T @ scores, float(scores @ scores)
+    line = float(squares[0, 0])
+    if line <= 0 or total <= 0:
+        return Drift()
+    slope = float(products[0]) / line
+    slope_se = math.sqrt(max(total - slope**2 * line, 0.0) / (df - 1) / line)
+    if abs(slope) <= CLEAR_SES * slope_se and not _is_clear(squares, products, total, df):
+        return Drift(slope, slope_se)
+    return _averaged(knots, basis, squares, products, total, df, slope, slope_se, _hats(hours, knots).mean(axis=0))
+
+
+def _knots(hours: Any) -> Any:
+    """Return times with equal shares of the runs between them, shape (knots,)."""
+    import numpy as np
+
+    wanted = min(max(len(hours) // RUNS_PER_KNOT, 2), KNOTS_AT_MOST)
+    knots = np.quantile(hours, np.linspace(0, 1, wanted))
+    apart = np.append(True, np.diff(knots) > LEAST_SPAN_H)
+    return knots[apart] if apart[1:].all() else np.unique(np.append(knots[apart][:-1], knots[-1]))
+
+
+def _hats(hours: Any, knots: Any) -> Any:
+    """Return each run's shares of the knots beside it, shape (runs, knots)."""
+    import numpy as np
+
+    after = np.clip(np.searchsorted(knots, hours, side="right"), 1, len(knots) - 1)
+    share = (hours - knots[after - 1]) / (knots[after] - knots[after - 1])
+    found = np.zeros((len(hours), len(knots)))
+    rows = np.arange(len(hours))
+    found[rows, after - 1], found[rows, after] = 1 - share, share
+    return found
+
+
+def _centred_design(design: Any, group_of: Any) -> Any:
+    """Return the design minus the mean of each group, shape (runs, knots)."""
+    import numpy as np
+
+    sums = np.zeros((int(group_of.max()) + 1, design.shape[1]))
+    np.add.at(sums, group_of, design)
+    return design - (sums / np.bincount(group_of)[:, None])[group_of]
+
+
+def _is_clear(squares: Any, products: Any, total: float, df: int) -> bool:
+    """Return True if scores differ between times beyond doubt, by the F test of the knots."""
+    import numpy as np
+    from scipy.special import fdtrc
+
+    values, vectors = np.linalg.eigh(squares)
+    estimable = values > 1e-9 * values[-1]
+    count = int(np.count_nonzero(estimable))
+    explained = float(np.sum((vectors.T @ products)[estimable] ** 2 / values[estimable]))
+    rest, rest_df = total - explained, df - count
+    if rest_df < 1 or rest <= 0:
+        return False
+    return bool(fdtrc(count, rest_df, explained / count / (rest / rest_df)) < CLEAR_P)
+
+
+def _averaged(
+    knots: Any,
+    basis: Any,
+    squares: Any,
+    products: Any,
+    total: float,
+    df: int,
+    slope: float,
+    slope_se: float,
+    usual: Any,
+) -> Drift:
+    """Average the line and the walk over the walk's variances."""
+    import numpy as np
+
+    gaps = np.diff(knots)
+    fits = []
+    for walk in WALKS:
+        used = slice(None) if walk else slice(0, 1)
+        penalty = np.append(0.0, 1 / (walk * gaps)) if walk else np.zeros(1)
+        matrix = squares[used, used] + np.diag(penalty)
+        inverse = np.linalg.inv(matrix)
+        coefficients = inverse @ products[used]
+        run_variance = max(total - float(products[used] @ coefficients), 1e-12 * total) / (df - 1)
+        fit = (
+            -0.5 * np.linalg.slogdet(matrix)[1]
+            + 0.5 * np.sum(np.log(penalty[1:]))
+            - (df - 1) / 2 * math.log(run_variance)
+        )
+        taken = float(np.trace(inverse @ squares[used, used]))
+        fits.append((fit, used, coefficients, run_variance * inverse, walk * run_variance, taken))
+    weights = np.exp(np.array([one[0] for one in fits]) - max(one[0] for one in fits))
+    weights /= weights.sum()
+    size = len(knots)
+    to_levels = np.vstack([np.eye(1, size), basis - usual @ basis])
+    mean, second = np.zeros(size + 1), np.zeros((size + 1, size + 1))
+    for weight, (_, used, coefficients, errors, _, _) in zip(weights, fits, strict=True):
+        levels = to_levels[:, used] @ coefficients
+        mean += weight * levels
+        second += weight * (to_levels[:, used] @ errors @ to_levels[:, used].T + np.outer(levels, levels))
+    covariance = second - np.outer(mean, mean)
+    return Drift(
+        slope,
+        slope_se,
+        tuple(map(float, knots)),
+        tuple(map(float, mean)),
+        tuple(tuple(map(float, row)) for row in covariance),
+        float(weights @ [one[4] for one in fits]),
+        float(weights @ [one[5] for one in fits]),
+    )
