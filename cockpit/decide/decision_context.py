@@ -99,8 +99,9 @@ def better_class(state: State, noise: Noise) -> str:
 
 def _prior(state: State, noise: Noise, incumbent: list[Reading]) -> Prior:
     """Fit the prior to the differences to the incumbent of the newest arms."""
-    arms = (state.attempts[name] for name in state.recent if state.attempts[name].kind is AttemptKind.ARM)
-    runs = (readings_of(state, arm.experiment, AttemptKind.ARM) for arm in arms)
+    newest = (state.attempts[name] for name in state.recent)
+    arms = dict.fromkeys(one.experiment for one in newest if one.kind is AttemptKind.ARM)
+    runs = (readings_of(state, arm, AttemptKind.ARM) for arm in arms)
     found = [one for one in differences(runs, incumbent, noise) if one is not None]
     return fit_prior([mean for mean, _ in found], [se for _, se in found])
 

@@ -18,6 +18,8 @@ CONTROLS_READ = 64
 """Newest controls of a class from which the noise is estimated."""
 TEST_KINDS = (AttemptKind.REPLICATE, AttemptKind.VALIDATION, AttemptKind.ABLATION)
 """Runs of a test. An arm's first run is chosen for its score, and a confirmation must be independent."""
+SCREENING_KINDS = (AttemptKind.ARM, AttemptKind.RETRY)
+"""Runs by which an arm is chosen for a test."""
 FRESH_AT_LEAST = 8
 """Runs since an incumbent was kept from which they alone are its evidence."""
 RUNS_READ = 144
@@ -60,13 +62,12 @@ def _has_kind(state: State, attempt: str, kinds: tuple[AttemptKind, ...]) -> boo
 def evidence_of(state: State, experiment: str) -> list[Reading]:
     """Return an incumbent's runs. Runs that it was selected by are biased, and are left out if it has others.
 
-    Its first run was chosen for its score, and the runs of its test for having passed it. Runs queued since it became
-    the incumbent were not.
+    Its screening runs were chosen for their scores, and the runs of its test for having passed it. Runs queued since it
+    became the incumbent were not.
     """
     every = readings_of(state, experiment)
     since = runs_since_kept(state, experiment)
-    chosen_by = (AttemptKind.ARM, AttemptKind.RETRY)
-    others = readings_of(state, experiment, *(kind for kind in AttemptKind if kind not in chosen_by))
+    others = readings_of(state, experiment, *(kind for kind in AttemptKind if kind not in SCREENING_KINDS))
     for runs, enough in ((since, FRESH_AT_LEAST), (others, 2)):
         if {one.hardware for one in runs} == {one.hardware for one in every} and len(runs) >= enough:
             return runs

@@ -1,6 +1,6 @@
 """Decide on experiments that have a result: more evidence, keep or discard; and set the incumbent.
 
-Screen: the first run only decides which arms are tested. Replicate: fresh runs on other clusters, judged by the
+Screen: one or two runs only decide which arms are tested. Replicate: fresh runs on other clusters, judged by the
 session's sequential rule. Validate: a run on the better class. Confirm: a run from the ledger's code that must agree.
 An experiment that passes all becomes the incumbent. Only open experiments, controls and the newest results are read.
 """
@@ -14,7 +14,7 @@ from cockpit.core.model import AttemptKind, AttemptStatus, Experiment, Experimen
 from cockpit.core.state import WITHOUT, State
 from cockpit.decide.ablation_test import ablated
 from cockpit.decide.decision_context import UP, DecisionContext, gather, margin_of, replicates
-from cockpit.decide.evidence import RUNS_READ, noise_of, readings_of
+from cockpit.decide.evidence import RUNS_READ, SCREENING_KINDS, noise_of, readings_of
 from cockpit.decide.experiment_test import final_runs, tested
 from cockpit.decide.rebasing import carries_test, first_runs, rebased_as
 from cockpit.decide.rescoring import broken_rule
@@ -36,6 +36,11 @@ OUTSHINES_SDS = 2.0
 """An arm this many run SDs ahead of every arm under test skips the queue."""
 TRAILS_SES = 2.0
 """An arm this many SEs behind the best tested one waits: if that one is kept, this arm cannot win."""
+SCREENING_RUNS = 2
+"""Runs of an arm before its test. The best of many single runs are the luckiest and the noisiest; a second run halves
+the tests that begin, and each test that begins lowers the level of the later ones."""
+SCREENING_TRIES = 3
+"""Most screening runs that are queued for them."""
 CLUSTERS_PER_TEST = 8
 """Clusters that are up for each test at a time. The others keep screening."""
 WAITING_PER_TEST = 2
@@ -50,6 +55,14 @@ class Candidate(msgspec.Struct, frozen=True):
     shrunk: Shrunk
     carries_test: bool = False
     """Its change was under test when the incumbent was replaced, so it keeps its test without another screening run."""
+
+    @property
+    def gain_per_run(self) -> float:
+        """Return the expected gain for each run of its test, up to a factor.
+
+        To show a gain, a test needs runs in proportion to their variance and to the inverse square of the gain.
+        """
+        return -(self.shrunk.mean**3) / (self.seen.se**2 * self.seen.pooled.runs)
 
 
 def promote(state: State, now: float) -> list[Event]:
@@ -192,7 +205,7 @@ def _admit(state: State, context: DecisionContext, newly: list[Candidate]) -> li
     tests = [name for name in state.undecided if state.experiments[name].test_level]
     tested_best = min([0.0, *(context.known_mean(state, name) for name in tests)])
     new = {one.experiment.id for one in newly}
-    queue = sorted([*newly, *_waiting(state, context, new)], key=lambda one: (not one.carries_test, one.shrunk.mean))
+    queue = sorted([*newly, *_waiting(state, context, new)], key=lambda one: (not one.carries_test, -one.gain_per_run))
     leads = min([tested_best, *(one.shrunk.mean for one in queue if one.shrunk.p_better >= CERTAIN)])
     most_tests, may_begin = _most_tests(state), not screens_first(state, context.now)
     events: list[Event] = []
@@ -206,6 +219,8 @@ def _admit(state: State, context: DecisionContext, newly: list[Candidate]) -> li
             events += context.discard(one.experiment, reason, one.seen.pooled)
         elif one.shrunk.p_better < PROMISING and not one.carries_test:
             events += context.discard(one.experiment, context.summary(one.seen), one.seen.pooled)
+        elif may_begin and (fits or outshines) and (repeats := _screened_again(state, context, one)):
+            events += repeats
         elif may_begin and (fits or outshines):
             begun += 1
             events += _begin_test(state, context, one, test_level(state.tests + begun, state.test_keeps), rank == 0)
@@ -217,6 +232,18 @@ def _admit(state: State, context: DecisionContext, newly: list[Candidate]) -> li
             reason = f"{context.summary(one.seen)}; waits to be tested"
             events.append(context.decided(one.experiment, ExperimentStatus.VALID, reason, one.seen.pooled))
     return events
+
+
+def _screened_again(state: State, context: DecisionContext, one: Candidate) -> list[Event]:
+    """Queue the screening runs that an arm lacks before its test; none where its gain is certain."""
+    if one.carries_test or one.shrunk.p_better >= CERTAIN:
+        return []
+    missing = SCREENING_RUNS - len(readings_of(state, one.experiment.id, *SCREENING_KINDS))
+    tries = sum(state.attempts[name].kind in SCREENING_KINDS for name in one.experiment.attempts)
+    if missing <= 0 or tries >= SCREENING_TRIES:
+        return []
+    reason = f"{context.summary(one.seen)}; screened again before its test"
+    return replicates(state, context, one.experiment, missing, reason, kind=AttemptKind.ARM)
 
 
 def _waiting(state: State, context: DecisionContext, new: set[str]) -> list[Candidate]:

@@ -21,7 +21,7 @@ def score(constants: Mapping[str, Value], attempt: Attempt) -> float:
     return 2.0 - SD * gain + SD * math.sqrt(SHARED) * float(np.random.default_rng(attempt.seed).normal())
 
 
-def night(hours: float = 1.0) -> World:
+def night(hours: float = 1.5) -> World:
     """Return a session of eight clusters after tests of two real gains and of changes without one."""
     world = World(score, hardware=("CPU",) * 8, sd=SD * (1 - SHARED) ** 0.5, seed=5)
     world.run(0.2)

@@ -7,7 +7,7 @@ from cockpit.core.model import AttemptKind, Envelope, Mode
 from cockpit.core.state import State
 from cockpit.decide.ask import FILLER
 from cockpit.decide.screening import SCREENED_FIRST, screens_first
-from tests.decide.world import World
+from tests.decide.world import Truth, World
 
 NOISE_SD = 0.05
 """Far above the noise that is assumed before it is measured, as on a laptop."""
@@ -61,3 +61,33 @@ def test_tests_wait_while_search_may_propose_and_not_after_it_failed() -> None:
     world.record(ended)
     assert not screens_first(world.state, world.now)
     assert screens_first(world.state, world.now + 601)
+
+
+def score_of(gains: dict[object, float]) -> Truth:
+    return lambda constants, attempt: 1.0 - gains.get(constants["LR"], 0.0)
+
+
+def screened(gain_sds: float, seed: int) -> list[AttemptKind]:
+    """Return the runs of an arm that wins a wave of four on eight clusters."""
+    world = World(score_of({2: gain_sds * NOISE_SD}), hardware=("CPU",) * 8, sd=NOISE_SD, seed=seed)
+    world.run(0.2)
+    arm, *_ = world.propose(*({"LR": number} for number in range(2, 6)))
+    world.run(0.3)
+    return world.kinds(arm)
+
+
+def test_a_promising_arm_is_screened_twice_before_its_test() -> None:
+    tested = [kinds for seed in range(12) if AttemptKind.REPLICATE in (kinds := screened(0.7, seed))]
+    assert tested
+    for kinds in tested:
+        assert kinds[: kinds.index(AttemptKind.REPLICATE)].count(AttemptKind.ARM) == 2
+
+
+def test_an_arm_that_is_certainly_better_is_tested_at_once() -> None:
+    kinds = screened(15.0, 1)
+    assert kinds.count(AttemptKind.ARM) == 1 and AttemptKind.REPLICATE in kinds
+
+
+def test_a_second_screening_run_that_looks_worse_ends_the_arm_without_a_test() -> None:
+    kinds = [screened(0.0, seed) for seed in range(24)]
+    assert any(one.count(AttemptKind.ARM) == 2 and AttemptKind.REPLICATE not in one for one in kinds)
