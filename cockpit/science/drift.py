@@ -29,13 +29,13 @@ class Drift(msgspec.Struct, frozen=True):
     """The drift of scores; without knots none is clear. Times are in hours."""
 
     slope: float = 0.0
-    """Of a line alone, in scores per hour."""
+    """The slope of a line alone, in scores per hour."""
     slope_se: float = math.inf
     knots: tuple[float, ...] = ()
     levels: tuple[float, ...] = ()
     """The slope beyond the knots, then the shift of the scores at each knot. The mean shift of all runs is zero."""
     covariance: tuple[tuple[float, ...], ...] = ()
-    """Of the errors of `levels`."""
+    """The covariance of the errors of `levels`."""
     walk_variance: float = 0.0
     """Variance of the walk in an hour."""
     df: float = 0.0

@@ -31,7 +31,7 @@ OUTLIER_SDS = 4.0
 DROPPED_SDS = 6.0
 """Readings this many robust SDs away from their cluster's others are left out."""
 DROPPED_FROM = 3
-"""Readings of a cluster from which one may be left out: of two, nobody knows which is far."""
+"""Readings of a cluster from which one may be left out: of two, either may be the far one."""
 FLAG_SDS = 4.0
 """A cluster this many robust SDs away from the others is flagged."""
 THROTTLED_SHARE = 0.95
