@@ -234,17 +234,29 @@ def _plain_number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-_HIGHER_IS_BETTER = (
-    r"(?i)(?<![a-z])(?:acc|accuracy|top_?[15]|f1|auc|auroc|m?ap(?:50|75|[sml](?![a-z]))?|ndcg|mrr|mcc|iou|miou|dice|bleu|rouge\w*|meteor|psnr|ssim|r2|precision|recall"
-    r"|rewards?|returns?|sharpe|sortino|calmar|profit|pnl|win_?rate|wins?|elo|corr(?:elation)?|spearman|pearson|kendall|pass(?:ed|_rate|_at_\d+|@\d+)?|solved|score"
-    r"|throughput|tok(?:ens)?_?(?:/|per)_?s(?:ec)?|(?:gb|tb|m?fl?ops|tflops|gflops)(?:/|_?per_?)?s?|speed_?up|mfu|correct)(?![a-z])"
+_RATE = re.compile(
+    r"(?i)(?:[a-z]{2,}|[kmgt]?b|it)(?:/|[_ ]?per[_ ]?)s(?:ec(?:ond)?)?(?![a-z])"
+    r"|(?<![a-z])(?:fps|qps|rps|tps|nps|iops|mips|ipc)(?![a-z])"
 )
-
-
+"""A number of things in a second: better higher, whatever the things are."""
+_ENDS_LOWER = re.compile(r"(?i)(?:^|[_ /])(?:loss|error|cost|regret)$")
+"""The end of a name that is better lower, whatever it is the loss of."""
+_HIGHER_IS_BETTER = re.compile(
+    r"(?i)(?<![a-z])(?:acc|accuracy|top_?[15]|f1|auc|auroc|m?ap(?:50|75|[sml](?![a-z]))?|ndcg|mrr|mcc|iou|miou|dice|bleu"
+    r"|rouge\w*|meteor|psnr|ssim|r2|precision|recall|rewards?|returns?|sharpe|sortino|calmar|profit|pnl|win_?rate|wins?"
+    r"|elo|corr(?:elation)?|spearman|pearson|kendall|pass(?:ed|_rate|_at_\d+|@\d+)?|solved|score|throughput"
+    r"|tok(?:ens)?_?(?:/|per)_?s(?:ec)?|(?:gb|tb|m?fl?ops|tflops|gflops)(?:/|_?per_?)?s?|speed_?up|mfu|correct"
+    r"|hits?@\d+|hit_rate|success(?:_rate)?|(?<!neg_)(?<!negative_)log_?likelihood|(?<!log_)likelihood|elbo|kappa|gini"
+    r"|jaccard|lift|roi|cagr|bandwidth|occupancy|utili[sz]ation|coverage|proved|compression_ratio|similarity|silhouette"
+    r"|modularity|lddt|exact_match|fitness|utility|reliability|robustness|yield)(?![a-z])"
+)
 _LOWER_IS_BETTER = re.compile(
-    r"(?<![a-z])(?:loss|bpb|bpc|ppl|perplexity|err(?:or)?|rmse|mse|mae|nll|wer|cer|fid|brier|logloss|latency|regret|cost|time|seconds|ms"
-    r"|bits?|steps|size|memory|vram|mb)(?![a-z])",
-    re.IGNORECASE,
+    r"(?i)(?<![a-z])(?:loss|bpb|bpc|ppl|perplexity|err(?:or)?s?|rmse|mse|mae|s?mape|crps|nll|wer|cer|eer|fid|lpips|brier"
+    r"|logloss|latency|regret|cost|time|seconds|ms|(?:ns|us|ms|s) ?(?:/|per) ?[a-z]+|runtime|elapsed|duration|makespan"
+    r"|kl|divergence|entropy|hinge|chamfer|rmsd|distance|drawdown|volatility|negative log likelihood"
+    r"|(?:miss|failure|false positive|false negative|rejection) rate|fpr|fnr|misses|failures|violations|conflicts"
+    r"|collisions|crashes|timeouts|gap|energy|bits?|bytes|cycles|instructions|steps|iterations|size|params|memory|vram"
+    r"|mb)(?![a-z])"
 )
 
 
@@ -256,4 +268,6 @@ def tells_direction(name: str) -> bool:
 
 def direction_of(name: str) -> Direction:
     """Return the usual direction of a metric with this name: an accuracy is better higher, a loss lower."""
-    return Direction.MAX if re.search(_HIGHER_IS_BETTER, name.replace("-", "_")) else Direction.MIN
+    plain = name.replace("-", "_")
+    is_higher = _RATE.search(plain) or _HIGHER_IS_BETTER.search(plain)
+    return Direction.MAX if is_higher and not _ENDS_LOWER.search(plain) else Direction.MIN

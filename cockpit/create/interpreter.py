@@ -42,18 +42,45 @@ class Interpreter(NamedTuple):
 
 
 def chosen_environment(repo: Path) -> tuple[Environment | None, str]:
-    """Return the environment that runs use, and a sentence about one whose tool is not installed."""
-    texts = {name: (repo / name).read_text(errors="replace") for name in CONDA_FILES if (repo / name).is_file()}
-    listing = Listing(frozenset(), texts)
-    found = environments(listing, lambda path: (repo / path).exists(), os.environ.get("CONDA_PREFIX", "").rstrip("/"))
-    usable = next((known for one in found if (known := _installed(one))), None)
-    if usable is not None or not found:
-        return usable, ""
-    missing = found[0]
+    """Return the environment that runs use, and a sentence about one whose tool is not installed.
+
+    That of the folder goes before those of the folders above it in its repository.
+    """
+    missing: Environment | None = None
+    for folder in _up_to_top(repo):
+        found = _environments_of(folder, repo)
+        usable = next((known for one in found if (known := _installed(one))), None)
+        if usable is not None:
+            return usable, ""
+        missing = missing or next(iter(found), None)
+    if missing is None:
+        return None, ""
     return None, (
         f"{missing.file} names the environment, and {missing.tool} is not installed: install it, or name the Python"
         " with --command; until then runs use Cockpit's own Python"
     )
+
+
+def _up_to_top(folder: Path) -> list[Path]:
+    """Return a folder and those above it up to the top of its repository."""
+    above = [folder, *folder.parents]
+    top = next((at for at, one in enumerate(above) if (one / ".git").exists()), 0)
+    return above[: top + 1]
+
+
+def _environments_of(folder: Path, repo: Path) -> list[Environment]:
+    """Return the environments that a folder defines, their paths as the repository's folder has them."""
+    texts = {name: (folder / name).read_text(errors="replace") for name in CONDA_FILES if (folder / name).is_file()}
+    active = os.environ.get("CONDA_PREFIX", "").rstrip("/")
+    found = environments(Listing(frozenset(), texts), lambda path: (folder / path).exists(), active)
+    return [
+        one._replace(file=_from(repo, folder / one.file), python=str(folder / one.python) if one.python else "")
+        for one in found
+    ]
+
+
+def _from(repo: Path, path: Path) -> str:
+    return os.path.relpath(path, repo)
 
 
 def _installed(environment: Environment) -> Environment | None:

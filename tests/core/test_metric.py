@@ -105,17 +105,22 @@ def test_a_pattern_needs_a_group_for_each_number_it_gives() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["val_acc", "accuracy", "test/Accuracy", "F1", "mean_reward", "sharpe", "mAP", "tok/s", "GFLOPS"]
-)
+    "name",
+    ["val_acc", "accuracy", "test/Accuracy", "F1", "mean_reward", "sharpe", "mAP", "tok/s", "GFLOPS", "steps_per_sec",
+     "it/s", "Requests/sec", "qps", "hits@10", "success_rate", "log_likelihood", "compression_ratio", "coverage"],
+)  # fmt: skip
 def test_the_usual_direction_of_a_gain_is_up(name: str) -> None:
     assert direction_of(name) is Direction.MAX
 
 
 @pytest.mark.parametrize(
-    "name", ["val_bpb", "loss", "val_loss", "ppl", "perplexity", "rmse", "latency_ms", "time", "fid", "error"]
-)
+    "name",
+    ["val_bpb", "loss", "val_loss", "ppl", "perplexity", "rmse", "latency_ms", "time", "fid", "error", "s/it", "ns/op",
+     "miss_rate", "negative_log_likelihood", "reward_loss", "max_drawdown", "runtime", "mape"],
+)  # fmt: skip
 def test_the_usual_direction_of_a_loss_is_down(name: str) -> None:
     assert direction_of(name) is Direction.MIN
+    assert tells_direction(name)
 
 
 @pytest.mark.parametrize(("name", "tells"), [("val_acc", True), ("val loss", True), ("time", True), ("quality", False)])

@@ -76,6 +76,29 @@ def test_an_environment_that_is_there_is_used_as_it_is(tmp_path: Path, tools: Pa
     assert setup_of(repo, (), tmp_path).command == ()
 
 
+@pytest.mark.parametrize("name", ["venv", "env", ".env"])
+def test_a_virtual_environment_of_another_usual_name_is_used(tmp_path: Path, tools: Path, name: str) -> None:
+    repo = repository(tmp_path / "repo")
+    (repo / name / "bin").mkdir(parents=True)
+    (repo / name / "bin" / "python").symlink_to(sys.executable)
+    assert find_interpreter(repo, tmp_path / "made").python == ""
+    (repo / name / "pyvenv.cfg").touch()
+    assert find_interpreter(repo, tmp_path / "made").python == str(repo / name / "bin" / "python")
+
+
+def test_a_folder_of_a_repository_has_the_environment_above_it(tmp_path: Path, tools: Path) -> None:
+    repo = repository(tmp_path / "repo")
+    below = repo / "packages" / "a"
+    below.mkdir(parents=True)
+    (repo / "poetry.lock").write_text("")
+    assert find_interpreter(below, tmp_path / "made").trouble.startswith("../../poetry.lock names the environment")
+    (repo / ".venv" / "bin").mkdir(parents=True)
+    (repo / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    assert find_interpreter(below, tmp_path / "made").python == str(repo / ".venv" / "bin" / "python")
+    (tmp_path / ".venv").symlink_to(repo / ".venv")
+    assert find_interpreter(repository(tmp_path / "other"), tmp_path / "made").python == ""
+
+
 def made_environment(folder: Path, *modules: str) -> Path:
     """Make an environment as conda lays it out, with modules of these names. Returns its Python."""
     (folder / "conda-meta").mkdir(parents=True)

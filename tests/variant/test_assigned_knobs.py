@@ -21,6 +21,19 @@ FOUND = [
     ("k.rs", "const RATE: f32 = 1.5_f32;\n", "RATE", 1.5, 2.0, "const RATE: f32 = 2.0_f32;\n"),
     ("k.go", "const block = 64\n", "block", 64, 128, "const block = 128\n"),
     ("k.js", "export const BLOCK = 64;\n", "BLOCK", 64, 128, "export const BLOCK = 128;\n"),
+    ("run.sh", ': "${LR:=0.04}"\n', "LR", 0.04, 0.1, ': "${LR:=0.1}"\n'),
+    (
+        "K.java",
+        "  private static final double RATE = 1.5d;\n",
+        "RATE",
+        1.5,
+        2.0,
+        "  private static final double RATE = 2.0d;\n",
+    ),
+    ("K.cs", "public const int Block = 64; // wide\n", "Block", 64, 128, "public const int Block = 128; // wide\n"),
+    ("k.kt", "const val BLOCK: Int = 64\n", "BLOCK", 64, 128, "const val BLOCK: Int = 128\n"),
+    ("a.R", "rate <- 0.04  # slow\n", "rate", 0.04, 0.1, "rate <- 0.1  # slow\n"),
+    ("a.f90", "  real, parameter :: rate = 1.5 ! wide\n", "rate", 1.5, 2.0, "  real, parameter :: rate = 2.0 ! wide\n"),
     ("k.jl", "const BLOCK = 64 # wide\n", "BLOCK", 64, 128, "const BLOCK = 128 # wide\n"),
 ]
 
@@ -45,6 +58,9 @@ def test_a_named_number_is_found_and_set(path: str, text: str, name: str, value:
         ("k.cu", "#define N (M * 2)\nint n = 64;\n#define F(x) 3\n"),
         ("k.cpp", "#ifdef A\n#define BLOCK 64\n#else\n#define BLOCK 32\n#endif\n"),
         ("k.rs", "    let block = 64;\nconst N: usize = M * 2;\n"),
+        ("K.java", "int block = 64;\nfinal int n = M * 2;\n"),
+        ("a.R", "f(rate = 0.1)\nrate <- 2 * x\n"),
+        ("a.f90", "rate = 1.5\n"),
         ("prompt.txt", "LR=0.1\n"),
     ],
 )

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from cockpit.variant.guess.listing import Listing
 
-VENV = ".venv/bin/python"
+VENVS = (".venv", "venv", "env", ".env")
+"""The usual folders of a virtual environment."""
 PIXI_PYTHON = ".pixi/envs/default/bin/python"
 CONDA_TOOLS = ("conda", "mamba", "micromamba")
 """Programs that start Python in a conda environment by the same words."""
@@ -32,14 +33,19 @@ class Environment(NamedTuple):
         return self.python or " ".join(self.runner)
 
 
+def _is_made(name: str, has: Callable[[str], bool]) -> bool:
+    """Return True unless a folder may be another thing: `env` is often one of code."""
+    return name == VENVS[0] or has(f"{name}/pyvenv.cfg")
+
+
 def environments(listing: Listing, has: Callable[[str], bool], active: str = "") -> list[Environment]:
     """Return the environments that the files define, in the order of preference; an existing one alone.
 
     `has` tells if a path exists, one that git does not store included. `active` is the folder of the terminal's conda
     environment.
     """
-    if has(VENV):
-        return [Environment(".venv", python=VENV)]
+    if made := next((name for name in VENVS if has(f"{name}/bin/python") and _is_made(name, has)), ""):
+        return [Environment(made, python=f"{made}/bin/python")]
     if has(PIXI_PYTHON):
         return [Environment(".pixi", python=PIXI_PYTHON)]
     found = []

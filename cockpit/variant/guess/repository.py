@@ -34,6 +34,8 @@ _AGGREGATE = re.compile(r"(?:mean|avg|average|median|final|result|best|total)s?"
 """Names of aggregates, which do not say what was measured."""
 _EXCEPTIONS = frozenset({"e", "err", "error", "ex", "exc", "exception"})
 """Names that code gives to an exception: `error: {e}` prints no number."""
+_LEVELS = frozenset({"ERROR", "WARNING", "CRITICAL"})
+"""Levels of a log, before a message."""
 _SEPARATORS = re.compile(r"[\s_-]+")
 
 
@@ -269,7 +271,7 @@ def _ranked(
     name = printed.name
     if _OF_ANOTHER.fullmatch(printed.before):
         return None
-    if not _is_name(name) or printed.value in _EXCEPTIONS:
+    if not _is_name(name) or printed.value in _EXCEPTIONS or name in _LEVELS:
         return None
     evidence = f"{path} line {printed.line} prints it"
     said = next((one for one in statements if _plain(one.name) == _plain(name)), None)

@@ -2,11 +2,14 @@
 
 | in the file | its kind |
 |---|---|
-| `LR=0.04`, `export LR="0.04"`, `LR=${LR:-0.04}` | a shell script, `.env` |
+| `LR=0.04`, `export LR="0.04"`, `LR=${LR:-0.04}`, `: ${LR:=0.04}` | a shell script, `.env` |
 | `lr = 0.04` | `.ini`, `.cfg`, `.conf`, `.properties` |
 | `LR ?= 0.04` | a makefile |
 | `#define BLOCK 64`, `constexpr int BLOCK = 64;` | C, C++, CUDA |
 | `const BLOCK: usize = 64;` | Rust, Go, JavaScript, Zig, Julia |
+| `static final int BLOCK = 64;`, `const val BLOCK = 64` | Java, C#, Kotlin |
+| `lr <- 0.04` | R |
+| `real, parameter :: lr = 0.04` | Fortran |
 
 A value is a number, or true or false. A name that is assigned twice is left out.
 """
@@ -25,6 +28,7 @@ _NAME = r"(?P<name>[A-Za-z_]\w*)"
 _SHELL = (
     rf"^[ \t]*(?:export[ \t]+|readonly[ \t]+)?{_NAME}=\"?(?:\$\{{\w+:?-)?\"?{_VALUE}"
     r"(?=\"?\}?\"?[ \t\r]*(?:[;#].*)?$)"
+    rf"|^[ \t]*:[ \t]+\"?\$\{{(?P<named>[A-Za-z_]\w*):=(?P<default>{_NUMBER}|true|false)(?=\}}\"?[ \t\r]*$)"
 )
 _SETTINGS = rf"^{_NAME}[ \t]*[=:][ \t]*{_VALUE}(?=[ \t\r]*(?:[#;].*)?$)"
 _MAKE = rf"^(?:export[ \t]+)?{_NAME}[ \t]*[:?]?=[ \t]*{_VALUE}(?=[ \t\r]*(?:#.*)?$)"
@@ -37,12 +41,24 @@ _CODE = (
     rf"{_NAME}(?:[ \t]*:[ \t]*\w+|[ \t]+\w+)?"
     rf"[ \t]*=[ \t]*{_VALUE}(?=(?:_?[fiu](?:8|16|32|64|size))?[ \t\r]*(?:;|//|#|--|$))"
 )
+_FIELD = (
+    r"^[ \t]*(?:(?:public|private|protected|internal|static|final|const|readonly)[ \t]+)+"
+    rf"(?:va[lr][ \t]+)?(?:\w+[ \t]+)?{_NAME}(?:[ \t]*:[ \t]*\w+)?"
+    rf"[ \t]*=[ \t]*{_VALUE}(?=[fFdDlLmM]?[ \t\r]*;?[ \t]*(?://.*)?[ \t\r]*$)"
+)
+_ARROW = rf"^{_NAME}[ \t]*(?:<-|=)[ \t]*{_VALUE}(?=L?[ \t\r]*(?:#.*)?$)"
+_PARAMETER = (
+    rf"^[ \t]*[\w()*= ]+,[ \t]*parameter[ \t]*::[ \t]*{_NAME}[ \t]*=[ \t]*{_VALUE}(?=(?:_\w+)?[ \t\r]*(?:!.*)?$)"
+)
 _SHAPES = {
     _SHELL: (".sh", ".bash", ".env"),
     _SETTINGS: (".ini", ".cfg", ".conf", ".properties"),
     _MAKE: (".mk",),
     _C: (".c", ".cc", ".cpp", ".cxx", ".cu", ".cuh", ".h", ".hpp", ".metal", ".cl"),
     _CODE: (".rs", ".go", ".js", ".mjs", ".cjs", ".ts", ".zig", ".jl", ".lua", ".swift"),
+    _FIELD: (".java", ".cs", ".kt"),
+    _ARROW: (".r",),
+    _PARAMETER: (".f90", ".f95", ".f03", ".f08"),
 }
 _BY_SUFFIX = {suffix: shape for shape, suffixes in _SHAPES.items() for suffix in suffixes}
 
@@ -62,7 +78,9 @@ def find_knobs(source: str, path: str) -> PlacedKnobs:
     knobs = PlacedKnobs(source, _spelled)
     found: list[tuple[str, Scalar | None, Span]] = []
     for match in re.finditer(shape_of(path), source, re.MULTILINE):
-        found.append((match["name"], _value(match["value"]), match.span("value")))
+        groups = match.groupdict()
+        name_group, value_group = ("named", "default") if groups.get("named") else ("name", "value")
+        found.append((match[name_group], _value(match[value_group]), match.span(value_group)))
     times = Counter(name for name, _, _ in found)
     for name, value, span in found:
         if times[name] == 1:
