@@ -216,7 +216,7 @@ class EffectRunner(TerminalApp):
         return number
 
     def _waits_for(self) -> str:
-        """Return the event that an intent waits for if no worker runs."""
+        """Return the end of a sentence: when an intent is carried out if no worker runs."""
         state = self.session.state
         if state is not None and state.ended_at:
             return f"; it is done once `cockpit start {state.session.name}` reopens the session"

@@ -86,8 +86,10 @@ class LedgerFeed:
         return changed
 
     def now(self) -> float:
-        """Return the session's time: that of the last event while the worker is away. A simulated clock runs on from
-        there at its own speed after a quiet while."""
+        """Return the session's time: that of the last event while the worker is away.
+
+        After some seconds without news a simulated clock continues from there at its own speed.
+        """
         state, wall = self.state, self._clock()
         if state is None:
             return wall

@@ -61,9 +61,9 @@ class FollowedSession:
             self.trouble = str(error)
 
     def poll(self) -> bool:
-        """Read what is new. Returns whether the screens have something else to show.
+        """Read what is new. Returns True if the screens have something else to show.
 
-        Without news only ages grow, by the second, and a proposer's words, which are kept beside the ledger.
+        Without news that is so once a second, for ages and for a proposer's words, which are kept beside the ledger.
         """
         try:
             changed = self.feed.poll()

@@ -99,7 +99,7 @@ def _replicates(here: Here, words: str) -> Effects:
 
 
 def _is_tab(tab: str) -> Question:
-    """Return the question if a page shows that tab already."""
+    """Return a check of a place: it gives `already shown` if the page there shows that tab."""
     return lambda here: "already shown" if here.tab == tab else ""
 
 

@@ -77,8 +77,8 @@ def box_width(screen_width: int) -> int:
 class Dialog(ModalScreen[str | None]):
     """A question. Dismisses with the chosen value, or None. `letters` maps keys to values.
 
-    A letter without a meaning here, or a space, begins a text that was meant for another place. None of that text is a
-    choice: only an arrow, `tab` or `escape` ends it.
+    A letter that answers nothing, or a space, shows that the person types for another place. From then on no letter
+    answers, until an arrow, `tab` or `escape`.
     """
 
     AUTO_FOCUS = "#box"
@@ -181,7 +181,7 @@ class BoxedWriting(Writing):
     """A box with the question, and `field` below it, to write in."""
 
     FRAME: ClassVar[str]
-    """The name of both together in the style sheet."""
+    """The name of the box with its field in the style sheet."""
 
     def __init__(self, box: Box, field: Widget, until_answered: bool) -> None:
         super().__init__(until_answered)

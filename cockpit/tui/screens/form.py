@@ -41,7 +41,7 @@ ROWS_AROUND = 4
 
 
 _ARM = re.compile(r"^arm \d+ \([^)]*\): ")
-"""The name of an arm, with all its levels, before the reason of a refusal."""
+"""The name of an arm with its levels, which begins the reason of a refusal."""
 
 
 class FormRow(Pane):
@@ -65,7 +65,7 @@ class FormRow(Pane):
 
 
 class Problem(Pane):
-    """The reason why the field above cannot be read; of no height without one."""
+    """The reason why the field above cannot be read. It takes no row while there is none."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -189,7 +189,7 @@ class ProposalForm(Writing):
 
     @property
     def unsent(self) -> str:
-        """The edits in words; they would be lost."""
+        """The unsent edits, in words."""
         read = self.read
         return ", ".join([*read.changes, *read.problems])
 
@@ -279,7 +279,7 @@ class ProposalForm(Writing):
         self.set_focus(field.input)
 
     def leave(self) -> None:
-        """Leave. If something was edited, leave at the second key."""
+        """Leave; with unsent edits at the second key."""
         if self.unsent in ("", self._asked_to_leave):
             self.dismiss()
         else:

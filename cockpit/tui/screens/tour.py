@@ -99,7 +99,7 @@ def _talk_text(state: State) -> str:
 def card_region(screen: Region, pane: Region, height: int) -> Region:
     """Return a card's place: beside its pane if there is room, else above or below it in the same column.
 
-    Where the pane has the whole screen, the card lies over its middle: its first rows and the end of a log stay seen.
+    In a pane that has the whole screen, the card covers the middle: the first rows and the end of a log stay visible.
     """
     below = screen.height - height - 1
     if screen.width - pane.right - 2 >= LEAST:
@@ -171,7 +171,7 @@ class TourScreen(ModalScreen[None]):
         self._place()
 
     def _show(self, number: int) -> None:
-        """Show a card, with its pane on the screen. Leave behind the last one."""
+        """Show a card and its pane. Leave after the last card."""
         if number >= CARDS:
             self._leave()
             return

@@ -20,13 +20,13 @@ from cockpit.tui.terminal.keyboard import Keyboard
 from cockpit.tui.terminal.wire import Wire
 
 TRACE_FRAMES = 100
-"""Given explicitly: `sys.tracebacklimit` belongs to the whole process, and SkyPilot's threads may leave it at 0."""
+"""Frames of a trace. SkyPilot's threads may leave `sys.tracebacklimit`, which is the whole process's, at 0."""
 
 _SYSTEMS = {"truecolor": ColorSystem.TRUECOLOR, "256": ColorSystem.EIGHT_BIT, "standard": ColorSystem.STANDARD}
 
 
 class TerminalApp(App[int]):
-    """An app whose frames, copies, keys and faults reach the terminal as this module has it."""
+    """An app that sends frames, copies and faults to the terminal in its own way, and handles keys in order."""
 
     def __init__(self, fault_log: Path) -> None:
         # Textual drops the colour of the terminal's own colours, and turns other colours into greys.

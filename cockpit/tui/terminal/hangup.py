@@ -10,8 +10,8 @@ import threading
 def end_with_terminal() -> None:
     """End this process once its terminal is gone.
 
-    The kernel's SIGHUP reaches only processes whose controlling terminal it is, and Textual reads a terminal that is
-    gone again and again: such a screen took 40% of a core for as long as it lived. Waiting costs nothing.
+    The kernel's SIGHUP reaches only processes whose controlling terminal it is, and Textual reads a closed
+    terminal in a loop: such a screen took 40% of a core. Waiting costs nothing.
     """
     terminals = {
         stream.fileno() for stream in (sys.__stdin__, sys.__stdout__) if stream is not None and _is_tty(stream)

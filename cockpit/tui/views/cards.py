@@ -22,7 +22,7 @@ _MARKS = {
     Outcome.LOST: ExperimentStatus.DROPPED,
     Outcome.CANCELLED: ExperimentStatus.DROPPED,
 }
-"""The mark of a run without a result. Any other run carries its experiment's: a run that crashed was not kept."""
+"""The mark of a run without a result. A run with a result has the mark of its experiment."""
 
 
 class ResultView(msgspec.Struct, frozen=True):

@@ -18,7 +18,7 @@ def alone_steps(state: State, until_h: float) -> list[tuple[float, float]]:
 def class_offsets(state: State, classes: list[str]) -> dict[str, float]:
     """Return each class's measured offset in score to the first class.
 
-    A class without a measured offset is left out: its scores mean something else, and have no place on the same axis.
+    A class without a measured offset is left out: its scores cannot be compared on the same axis.
     """
     noise = noise_of(state)
     to_reference = {noise.reference: 0.0, **{name: offset.mean for name, offset in noise.classes.items()}}

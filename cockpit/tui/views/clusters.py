@@ -132,7 +132,7 @@ def _with_run(view: ClusterView, state: State, attempt: Attempt, with_curve: boo
 
 
 def run_facts(progress: Progress) -> str:
-    """Return `1.67M tok/s  MFU 40%  44.0 GB  67 °C  612 W`, without what neither the run nor its node tells."""
+    """Return `1.67M tok/s  MFU 40%  44.0 GB  67 °C  612 W`, without unknown figures."""
     rate = progress.tokens_per_s
     parts = (
         (rate, f"{rate / 1e6:.2f}M tok/s" if rate >= 1e5 else f"{rate:,.0f} tok/s"),

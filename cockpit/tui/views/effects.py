@@ -16,7 +16,7 @@ from cockpit.tui.views.changes import Wording, short_of
 
 class EffectView(msgspec.Struct, frozen=True):
     label: Wording
-    """`WEIGHT_DECAY .05→.1`; of two factors `WEIGHT_DECAY .1 × ASPECT_RATIO 96`."""
+    """`WEIGHT_DECAY .05→.1`; for two factors `WEIGHT_DECAY .1 × ASPECT_RATIO 96`."""
     estimate: Estimate
     joint: bool
     """True for an interaction of two factors."""
@@ -30,7 +30,7 @@ class EffectView(msgspec.Struct, frozen=True):
 class InteractionMap(msgspec.Struct, frozen=True):
     """The interaction of two factors: a row for each level of the first, a column for each of the second.
 
-    The first level of each factor is what the others are against, and has neither row nor column.
+    The first level of each factor is the reference of the others, and has neither row nor column.
     """
 
     title: Wording
@@ -46,7 +46,7 @@ class EffectsView(msgspec.Struct, frozen=True):
     maps: tuple[InteractionMap, ...]
     """The interactions, the clearest first."""
     not_estimable: tuple[Wording, ...]
-    """Factors and pairs that the cells measured so far cannot tell."""
+    """Factors and pairs whose effects the cells measured so far do not determine."""
     runs: int
     metric: Metric
 
@@ -60,7 +60,7 @@ class EffectsView(msgspec.Struct, frozen=True):
 
 
 def effects_view(state: State, selected: str) -> EffectsView | None:
-    """Return the effects of the selected wave if it has factors, else of the newest half-measured; None for none."""
+    """Return the effects of the selected wave. Without factors there: of the newest half-measured wave, or None."""
     wave = _wave(state, selected)
     if wave is None:
         return None

@@ -14,10 +14,10 @@ from cockpit.read.waves import best_arm, class_beside
 from cockpit.tui.figures import difference_words
 
 FILLER = "filler"
-"""The key of the row that stands for all of it."""
+"""The key of the row that stands for all filler waves."""
 RECENT_DONE = 40
 CANDIDATES = 64
-"""The best filler arms by raw difference that are looked at again as evidence on them comes."""
+"""Filler arms, the best by raw difference, that are judged again at each new result."""
 
 
 class FillerView(msgspec.Struct, frozen=True):
@@ -34,7 +34,7 @@ class FillerView(msgspec.Struct, frozen=True):
 
 
 class Queue(msgspec.Struct):
-    """Follows the waves; `keys` and `filler` cost what is open and new, not what there ever was."""
+    """Follows the waves. The cost of `keys` and `filler` grows with the open and the new waves, not with all."""
 
     asked: list[str] = msgspec.field(default_factory=list)
     """Waves that answer a question, in the order they were proposed."""

@@ -1,4 +1,4 @@
-"""A wave as a table of arms, and the edits a person can make to a waiting one: each gives the draft that it then is."""
+"""The content of a wave's table of arms: what each row shows."""
 
 import msgspec
 

@@ -263,7 +263,7 @@ class Chart(Listing):
     def _legend(self, state: State, width: int) -> Strip:
         """Return the row below the axis: each mark that is drawn, and the axes where the title has the selected dot.
 
-        A class has the offset taken out of it. An entry that does not fit has its first two words, or is left out.
+        A class has the offset that is subtracted from it. An entry that does not fit is cut to two words or left out.
         """
         drawn = self._plot.marks
         classes = self.dots.classes(state)

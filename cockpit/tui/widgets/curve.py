@@ -11,7 +11,7 @@ LABELS = 6
 MARKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """The labelled places on the axis."""
 FROM = ((0.5, 0.25), (0.2, 0.1))
-"""(fraction done, fraction shown from) pairs: a late run leaves more of its steep beginning out."""
+"""(fraction done, first fraction shown) pairs: the later the run, the less of its steep beginning is shown."""
 
 
 def draw_curves(mine: list[Point], rival: list[Point], width: int, height: int, palette: Palette) -> list[Strip]:

@@ -67,7 +67,7 @@ def effects_note(view: EffectsView) -> str:
 def draw_effects(
     view: EffectsView, body: list[Strip], top: int, width: int, height: int, palette: Palette
 ) -> list[Strip]:
-    """Draw the rows of `body` from number `top` on in `height` rows, under a head, over the terms not estimable."""
+    """Draw in `height` rows a head, `body` from row `top` on, and the terms that cannot be estimated."""
     if height < 2:
         return []
     label, axis = _widths(view, width)

@@ -40,7 +40,7 @@ WATCHED = (BEGINNING[0], ": every action   ? every key")
 
 
 def ended_hints(state: State) -> tuple[str, str]:
-    """Return where the results of a session are whose clusters are down."""
+    """Return where to find the results of a session whose clusters are down."""
     return (
         "The session has ended: 6 results   7 stack   4 chart",
         f"cockpit report {plain(state.session.name)} writes them down",

@@ -254,7 +254,7 @@ def _stairs(steps: list[BestStep], right: float, by_time: bool) -> tuple[list[fl
 
 
 def _decimals(low: float, high: float) -> int:
-    """Return the decimals of the labels of values between two; `ticks` gives more where these do not tell."""
+    """Return the decimals of labels between two values; `ticks` adds more if labels would be equal."""
     size = max(abs(low), abs(high))
     return 3 if size < 100 else 1 if size < 10_000 else 0
 

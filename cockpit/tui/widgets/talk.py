@@ -28,7 +28,7 @@ AS_WRITTEN = ("news", "trouble")
 """The kinds of messages that are not Markdown: asterisks of an error stay."""
 MESSAGE_ROWS = 200
 SPOKEN_ROWS = 4
-"""The fewest rows of all turns under way together; a third of the pane if that is more."""
+"""Rows for all turns under way together: these, or a third of the pane if that is more."""
 NAME = re.compile(r"@?\b([ew]\d{3,9})\b", re.ASCII)
 """The name of an experiment or a wave in a text."""
 END_ROWS = 4
