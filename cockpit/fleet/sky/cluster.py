@@ -166,7 +166,7 @@ class SkyCluster:
 
     def retry(self) -> None:
         """Try again what failed for now: submissions that wait for a task file, and cancellations."""
-        if self._submissions.wait:
+        if self._submissions.are_held:
             self._requests.put(self._submissions.submit_held)
         if self._uncancelled:
             self._requests.put(self._cancel_again)

@@ -63,7 +63,7 @@ def understood(error: Exception) -> SkyError:
     kind = next((_KINDS[c.__name__] for c in type(error).__mro__ if c.__name__ in _KINDS), "other")
     if text.startswith("No value available for secret"):
         kind = "invalid"
-    if kind == "other" and _is_of_the_way(error):
+    if kind == "other" and _server_failed(error):
         kind = "server"
     if type(error).__name__ == "ResourcesUnavailableError":
         kind = "absent" if _ABSENT.search(text) else "invalid" if _NEVER.search(text) else "refused"
@@ -71,19 +71,19 @@ def understood(error: Exception) -> SkyError:
 
 
 def repeated(ask: Callable[[], T]) -> T:
-    """Return the answer to a question that may be asked again, as long as the way to the API server fails."""
+    """Return the answer to a question. It is asked again, a few times, where the API server failed."""
     for wait_s in BLIPS_S:
         try:
             return ask()
         except Exception as error:
-            if not _is_of_the_way(error):
+            if not _server_failed(error):
                 raise
         time.sleep(wait_s)
     return ask()
 
 
-def _is_of_the_way(error: Exception) -> bool:
-    """Return True for an answer that is not the API server's to the request: a proxy's page, an error of the server."""
+def _server_failed(error: Exception) -> bool:
+    """Return True where the API server failed, or its proxy answered in its place."""
     status = getattr(getattr(error, "response", None), "status_code", 0)
     return status == TOO_MANY or status >= SERVER_ERROR or bool(_FAILING.search(sentence(error)))
 

@@ -44,7 +44,7 @@ class Submissions:
         """Those of each run."""
 
     @property
-    def wait(self) -> bool:
+    def are_held(self) -> bool:
         """True while runs are held, or it is still reported that they are."""
         return bool(self._held) or self._hold_is_reported
 
