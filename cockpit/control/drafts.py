@@ -20,7 +20,11 @@ def draft_of_factors(
 
     The worker fills in the intent's author as its proposer.
     """
-    found = dict(parse_factor(word) for word in factors)
+    found: dict[str, list[Value]] = {}
+    for name, levels in map(parse_factor, factors):
+        if name in found:
+            raise BadArgument(f"{name} is given twice: give all its levels at once")
+        found[name] = levels
     if problem := size_problem(Draft("", "", factors={name: levels[:1] for name, levels in found.items()})):
         raise BadArgument(problem)
     try:

@@ -63,12 +63,13 @@ def parse_knob(text: str) -> KnobRange:
     if dots:
         ends = [None if not end.strip() else _number(end) for end in (low, high)]
         if ends == [None, None]:
-            raise BadArgument(f"{words} is not a range: expected LOW..HIGH, such as 0.01..0.1")
+            raise BadArgument(f"{words[:TEXT_CHARACTERS]} is not a range: expected LOW..HIGH, such as 0.01..0.1")
         return KnobRange(ends[0], ends[1])
     choices = parse_levels(words)
     if len(choices) < 2 or any(isinstance(choice, list) for choice in choices):
         raise BadArgument(
-            f"{words!r} is invalid: expected pin, exclude, free, a range such as 0.01..0.1, or choices as in relu,gelu"
+            f"{_shown(words)} is invalid: expected pin, exclude, free, a range such as 0.01..0.1, or choices as in"
+            " relu,gelu"
         )
     return KnobRange(choices=tuple(choice for choice in choices if not isinstance(choice, list)))
 
@@ -79,7 +80,7 @@ def _number(text: str) -> float:
     except ValueError:
         number = math.inf
     if not math.isfinite(number):
-        raise BadArgument(f"{text.strip()} is not the end of a range: give a number")
+        raise BadArgument(f"{text.strip()[:TEXT_CHARACTERS]} is not the end of a range: give a number")
     return number
 
 
@@ -96,7 +97,7 @@ def parse_factor(text: str) -> tuple[str, list[Value]]:
     name, equals, levels = text.partition("=")
     name = name.strip()
     if not equals or not re.fullmatch(KNOB, name) or not levels.strip():
-        raise BadArgument(f"{text!r} is not a factor: write NAME=LEVEL,LEVEL, such as MATRIX_LR=0.02,0.04")
+        raise BadArgument(f"{_shown(text)} is not a factor: write NAME=LEVEL,LEVEL, such as MATRIX_LR=0.02,0.04")
     return name, parse_levels(levels)
 
 
@@ -107,7 +108,7 @@ def parse_amount(text: str) -> float:
     except ValueError:
         number = math.nan
     if not 0 <= number < math.inf:
-        raise BadArgument(f"{text!r} is invalid: expected a number of at least 0")
+        raise BadArgument(f"{_shown(text)} is invalid: expected a number of at least 0")
     return number
 
 
@@ -116,14 +117,14 @@ def parse_count(text: str, at_least: int = 1) -> int:
     digits = text.strip()
     number = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 16 else at_least - 1
     if number < at_least:
-        raise BadArgument(f"{text!r} is invalid: expected an integer of at least {at_least}")
+        raise BadArgument(f"{_shown(text)} is invalid: expected an integer of at least {at_least}")
     return number
 
 
 def _split(text: str) -> list[str]:
     """Split at the commas outside brackets and quotes."""
-    parts, depth, quote = [""], 0, ""
-    for character in text:
+    parts, begins, depth, quote = [], 0, 0, ""
+    for at, character in enumerate(text):
         if quote:
             quote = "" if character == quote else quote
         elif character in "\"'":
@@ -133,7 +134,11 @@ def _split(text: str) -> list[str]:
         elif character in ")]":
             depth -= 1
         elif character == "," and depth <= 0:
-            parts.append("")
-            continue
-        parts[-1] += character
-    return parts
+            parts.append(text[begins:at])
+            begins = at + 1
+    return [*parts, text[begins:]]
+
+
+def _shown(text: str) -> str:
+    """Return an argument in quotes, as much of it as a sentence shows."""
+    return repr(text[:TEXT_CHARACTERS])

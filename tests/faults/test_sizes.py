@@ -72,6 +72,25 @@ def test_a_grid_of_the_command_line_that_is_too_large_is_refused_unexpanded(name
 
 
 @pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "word",
+    ["A=" + "1" * (1 << 20), "A" * (1 << 20) + "=1,2", "A='" + "," * (1 << 20)],
+    ids=["level", "name", "commas"],
+)
+def test_a_word_of_a_megabyte_is_read_at_once_and_said_in_short(word: str) -> None:
+    """Read characters one by one: a text that is copied for each of them would take minutes."""
+    try:
+        assert len(draft_of_factors([word]).arms) == 1
+    except BadArgument as error:
+        assert len(str(error)) < 300
+
+
+def test_a_factor_that_is_given_twice_is_refused() -> None:
+    with pytest.raises(BadArgument, match="A is given twice: give all its levels at once"):
+        draft_of_factors(["A=1,2", "A=3"])
+
+
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("name", GRIDS)
 def test_a_design_takes_no_more_cells_than_asked_for(name: str) -> None:
     try:
