@@ -139,8 +139,7 @@ class Metrics(msgspec.Struct, omit_defaults=True, gc=False):
     """The summary that train.py printed."""
 
     score: float = msgspec.field(name="val_bpb")
-    """In the state the score; in a ledger, under the key `val_bpb` for any metric, the value as printed, or
-    as computed outside the run."""
+    """In the state the score; in a ledger, under the key `val_bpb` for any metric, the value as printed or rescored."""
     training_seconds: float = 0.0
     total_seconds: float = 0.0
     peak_vram_mb: float = 0.0
