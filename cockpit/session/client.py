@@ -13,13 +13,17 @@ from cockpit.core.errors import CockpitError
 from cockpit.core.events import IntentTaken
 from cockpit.core.intents import AnyIntent, Intent, decode_intent, encode_intent
 from cockpit.session import lock
+from cockpit.session.clock import steady_s
 from cockpit.session.heartbeat import ENDING_WITHIN_S, is_ending
 from cockpit.session.inbox import Inbox
 from cockpit.session.ledger_errors import LedgerError
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
+from cockpit.session.worker_process import SignsOfWork, processor_s
 
 LOOK_EVERY_S = 0.05
+WORKING_WITHIN_S = 300.0
+"""The longest wait for the answer of a worker whose processor time grows, as on a busy machine."""
 
 
 class SteeringError(CockpitError):
@@ -51,20 +55,27 @@ class SessionClient:
         """Send an intent without waiting. Returns its number, which IntentTaken names. Raises LedgerError."""
         return self._inbox.put(self.author, encode_intent(intent))
 
-    def ask(self, intent: Intent, within_s: float, cancelled: Callable[[], bool] = lambda: False) -> IntentTaken:
+    def ask(
+        self,
+        intent: Intent,
+        within_s: float,
+        cancelled: Callable[[], bool] = lambda: False,
+        is_silent: Callable[[], bool] = lambda: True,
+    ) -> IntentTaken:
         """Send an intent and await the worker's answer, which may be a refusal. Raises NoAnswer and LedgerError.
 
-        A worker that has written that it ends gets ENDING_WITHIN_S.
+        A worker that has written that it ends gets ENDING_WITHIN_S, and one that works WORKING_WITHIN_S.
         """
         ledger = LedgerReader(self.folder)
         try:
             seq = ledger.last_seq()
             number = self.send(intent)
             began = time.monotonic()
-            is_over = False
+            is_over, waited_s = False, 0.0
             while not is_over:
                 longest_s = max(within_s, ENDING_WITHIN_S) if is_ending(self.folder) else within_s
-                is_over = cancelled() or time.monotonic() - began >= longest_s
+                waited_s, silent = time.monotonic() - began, is_silent()
+                is_over = cancelled() or waited_s >= (longest_s if silent else max(longest_s, WORKING_WITHIN_S))
                 for event in ledger.since(seq):  # once more when it is over: the last thing it did may be the answer
                     seq += 1
                     if isinstance(event, IntentTaken) and event.intent == number:
@@ -74,7 +85,7 @@ class SessionClient:
             ledger.close()
         note = lock.worker_status(self.folder).note
         trouble = f": {note}" if note else ": see `cockpit status`"
-        raise NoAnswer(f"the worker of {self.folder.name} has not answered within {within_s:.0f} s{trouble}")
+        raise NoAnswer(f"the worker of {self.folder.name} has not answered within {waited_s:.0f} s{trouble}")
 
     def do(self, intent: Intent, within_s: float) -> IntentTaken | None:
         """Send an intent and wait until it is carried out.
@@ -86,7 +97,7 @@ class SessionClient:
             self.send(intent)
             return None
         try:
-            taken = self.ask(intent, within_s, cancelled=self._has_no_worker)
+            taken = self.ask(intent, within_s, self._has_no_worker, self._signs_of_work(within_s))
         except NoAnswer:
             if self._has_no_worker():
                 return None
@@ -107,6 +118,11 @@ class SessionClient:
     def waits_after(self, number: int) -> bool:
         """Return True if intents after that number wait in the inbox."""
         return bool(self._inbox.after(number, 1))
+
+    def _signs_of_work(self, silent_s: float) -> Callable[[], bool]:
+        """Return a function that tells if the worker's process has done nothing for that long."""
+        work, pid = SignsOfWork(steady_s(), silent_s), lock.worker_status(self.folder).pid
+        return lambda: work.is_silent(steady_s(), lambda: processor_s(pid))
 
     def _has_no_worker(self) -> bool:
         return lock.worker_status(self.folder).state == "stopped"

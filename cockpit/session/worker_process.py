@@ -68,7 +68,7 @@ def _start(folder: SessionFolder) -> WorkerStatus:
         os.close(descriptor)
         os.close(handed)
     work = SignsOfWork(began)
-    while not work.is_silent(steady_s(), lambda: _processor_s(child.pid)):
+    while not work.is_silent(steady_s(), lambda: processor_s(child.pid)):
         heartbeat = read_heartbeat(folder)
         if heartbeat is not None and heartbeat.age_s() <= steady_s() - began and is_locked(folder):
             return worker_status(folder)
@@ -86,20 +86,21 @@ def _start(folder: SessionFolder) -> WorkerStatus:
 class SignsOfWork:
     """Tells a process that starts slowly, as on a busy machine, from one that hangs: its processor time grows."""
 
-    def __init__(self, began: float) -> None:
+    def __init__(self, began: float, silent_s: float = SILENT_S) -> None:
+        self._silent_s = silent_s
         self._looked_at = self._worked_at = began
         self._processor_s = 0.0
 
     def is_silent(self, now: float, processor_s: Callable[[], float]) -> bool:
-        """Return True if the process has done nothing for SILENT_S. Asks for its processor time once in a while."""
+        """Return True if the process has done nothing for `silent_s`. Asks for its processor time once in a while."""
         if now - self._looked_at >= LOOK_EVERY_S:
             self._looked_at = now
             if (used := processor_s()) != self._processor_s:
                 self._processor_s, self._worked_at = used, now
-        return now - self._worked_at > SILENT_S
+        return now - self._worked_at > self._silent_s
 
 
-def _processor_s(pid: int) -> float:
+def processor_s(pid: int) -> float:
     """Return the processor time of a process and of what it started; 0 if it is gone."""
     import psutil  # it would delay each start
 

@@ -58,3 +58,18 @@ def test_a_worker_that_runs_and_is_silent_has_not_answered(folder: SessionFolder
         client.do(Interrupt(), NOT_AT_ALL_S)
     client.close()
     held.release()
+
+
+def test_the_answer_of_a_worker_that_works_is_awaited_beyond_the_limit(folder: SessionFolder) -> None:
+    client = SessionClient(folder, "me")
+    looks = iter([False, False, True])
+    looked = []
+
+    def is_silent() -> bool:
+        looked.append(next(looks))
+        return looked[-1]
+
+    with pytest.raises(NoAnswer):
+        client.ask(Interrupt(), NOT_AT_ALL_S, is_silent=is_silent)
+    client.close()
+    assert looked == [False, False, True]
