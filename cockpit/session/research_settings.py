@@ -16,7 +16,10 @@ import msgspec
 from cockpit.core.editable_files import script_among
 from cockpit.session.setting_types import Amount, Count, Flag, SettingsError
 
-CHECKPOINTS = ("*.pt", "*.pth", "*.ckpt", "*.safetensors", "*.npz", "*.onnx", "*.joblib")
+CHECKPOINTS = (
+    "*.pt", "*.pth", "*.ckpt", "*.safetensors", "*.npz", "*.onnx", "*.joblib", "*.pkl", "*.h5", "*.keras", "*.gguf",
+    "*.msgpack",
+)  # fmt: skip
 """The usual names of checkpoints."""
 
 

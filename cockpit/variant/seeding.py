@@ -24,6 +24,11 @@ _SEEDERS = re.compile(
 """Functions that take a seed: of random, NumPy, PyTorch, Lightning, Transformers, TensorFlow and JAX, and those that
 people write around them."""
 
+_SEED_WORDS = frozenset({"seed", "random_state"})
+"""Keywords that give a seed to an estimator, a trainer or an environment."""
+_CHOOSES_DATA = re.compile(r"split|fold|shuffle|sample|resample|make_|load|fetch|subset", re.IGNORECASE)
+"""Functions whose seed chooses the data: another seed would be another problem."""
+
 
 class Seeding(NamedTuple):
     variable: str = ""
@@ -57,7 +62,7 @@ def with_seed(source: str) -> str:
         for node in parsed.module.body
     )
     module = "os" if imports_os else '__import__("os")'
-    nodes = list(_literals(parsed))
+    nodes = _literals(parsed)
     return replace_literals(
         source, [(node, f'int({module}.environ.get("{VARIABLE}") or {ast.unparse(node)})') for node in nodes]
     )
@@ -92,6 +97,10 @@ def _options(parsed: Parsed) -> Iterator[str]:
         if isinstance(node, ast.Call) and _called(node) in ("add_argument", "option"):
             flags = [flag for flag in map(literal_value, node.args) if isinstance(flag, str) and flag.startswith("--")]
             yield from (flag for flag in flags if is_seed_name(flag.lstrip("-").replace("-", "_")))
+        elif isinstance(node, ast.Call) and _called(node).startswith("DEFINE_") and node.args:
+            name = literal_value(node.args[0])
+            if isinstance(name, str) and is_seed_name(name):
+                yield f"--{name}"
 
 
 def _called(call: ast.Call) -> str:
@@ -107,14 +116,29 @@ def _seed_given(call: ast.Call) -> ast.expr | None:
     return call.args[0] if call.args else named
 
 
-def _literals(parsed: Parsed) -> Iterator[ast.expr]:
-    """Yield the integers that the code seeds itself with: in the call itself, or of a constant named as a seed."""
+def _literals(parsed: Parsed) -> list[ast.expr]:
+    """Return the integers that the code seeds itself with: in a call, or of a constant named as a seed. Each once."""
+    return list({id(node): node for node in (*_in_calls(parsed), *_in_knobs(parsed))}.values())
+
+
+def _in_calls(parsed: Parsed) -> Iterator[ast.expr]:
     for node in parsed.nodes:
-        if isinstance(node, ast.Call) and (seed := _seed_given(node)) is not None:
+        if not isinstance(node, ast.Call):
+            continue
+        if (seed := _seed_given(node)) is not None:
             yield from (
                 child for child in ast.walk(seed) if isinstance(child, ast.Constant) and type(child.value) is int
             )
+        elif not _CHOOSES_DATA.search(_called(node)):
+            yield from (word.value for word in node.keywords if word.arg in _SEED_WORDS and _is_whole(word.value))
+
+
+def _in_knobs(parsed: Parsed) -> Iterator[ast.expr]:
     for name, knob in find_knobs(parsed).knobs.items():
-        is_read = name.startswith(("env.", "args."))
-        if not is_read and is_seed_name(name) and type(knob.value) is int and isinstance(knob.node, ast.Constant):
+        is_read = name.startswith(("env.", "args.")) or name.endswith(".random_state")
+        if not is_read and is_seed_name(name) and _is_whole(knob.node):
             yield knob.node
+
+
+def _is_whole(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and type(node.value) is int

@@ -20,6 +20,8 @@ FIXED = [
     ("rng = np.random.default_rng(seed=3)\n", (1,)),
     ("setup_seed(20)\nfix_seeds(1)\nset_random_seeds(2)\nset_all_seeds(3)\n", (1, 2, 3, 4)),
     ("np.random.SeedSequence(7)\n", (1,)),
+    ("m = RandomForestClassifier(n_estimators=9, random_state=42)\na = train_test_split(x, random_state=3)\n", (1,)),
+    ("Trainer(TrainingArguments(seed=42))\n", (1,)),
 ]
 
 
@@ -37,6 +39,7 @@ def test_code_that_seeds_itself_with_a_number_takes_no_seed(source: str, lines: 
         ('import os\nrandom.seed(int(os.environ["RUN_SEED"]))\n', "RUN_SEED", ""),
         ('import os\nrandom.seed(int(os.getenv("SEED", 3)))\n', "SEED", ""),
         ('p.add_argument("--seed", type=int, default=1)\nrandom.seed(p.parse_args().seed)\n', "", "--seed"),
+        ('flags.DEFINE_integer("seed", 42, "the seed")\n', "", "--seed"),
         ('p.add_argument("--random-seed", default=1)\ntorch.manual_seed(42)\n', "", "--random-seed"),
     ],
 )

@@ -19,7 +19,7 @@ from cockpit.variant.knobs.python_literals import rewrite
 from cockpit.variant.knobs.typed_values import accepted_value, is_same
 from cockpit.variant.syntax import parse
 
-_SEED_NAME = re.compile(r"(?:.*_)?(?:seed|rngseed|randomseed)(?:_.*)?|manualseed", re.IGNORECASE)
+_SEED_NAME = re.compile(r"(?:.*_)?(?:seed|rngseed|randomseed|random_state)(?:_.*)?|manualseed", re.IGNORECASE)
 _LAST_PART = re.compile(r"([A-Za-z_][\w-]*)$")
 _SOURCES_KEPT = 64
 _MARK = "\ufeff"
