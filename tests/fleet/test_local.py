@@ -184,6 +184,29 @@ def test_a_note_that_cannot_be_read_ends_nothing(note: bytes, job: Callable[[str
     assert isinstance(ended, JobEnded) and (ended.reason, ended.exit_code) == ("exited", 0)
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("note", ["started", "ended.json"])
+@pytest.mark.parametrize("kind", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_another_kind_of_file_in_the_place_of_a_note_delays_nothing(
+    note: str, kind: Callable[[Path], object], job: Callable[[str, float], Job]
+) -> None:
+    of, one = fleet(), job("e0001.1", 1.0)
+    of.submit(one)
+    until(of, JobStarted)
+    path = one.source.parent / "e0001.1.run" / note
+    path.unlink(missing_ok=True)
+    kind(path)
+    for _ in range(5):
+        of.poll()
+    if path.is_dir():
+        path.rmdir()
+    else:
+        path.unlink()
+    assert isinstance(until(of, JobEnded), JobEnded)
+    for process in processes_of(one):
+        process.kill()
+
+
 def test_a_note_from_the_future_is_taken_as_now(job: Callable[[str, float], Job]) -> None:
     of, one = fleet(), job("e0001.1", 60)
     of.submit(one)

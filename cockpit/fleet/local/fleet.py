@@ -54,6 +54,7 @@ from cockpit.fleet.notes import EndNote, Note, StartNote, job_ended, longest_s, 
 from cockpit.scoring.contract import leaves_model
 from cockpit.session.clock import Clock, WallClock, boot_id, steady_s
 from cockpit.session.ledger_errors import is_full
+from cockpit.session.plain_file import open_plain
 from cockpit.session.user import user_name
 
 RUNNER = "import sys; sys.path.insert(0, sys.argv.pop(1)); from cockpit.fleet.node.runner import main; main()"
@@ -363,7 +364,7 @@ def _time_of(note: StartNote | EndNote, now: float) -> float:
 def _read(path: Path, kind: type[Note]) -> Note | None:
     """Return the note in a file; None if there is none."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             return read_note(file.read(NOTE_BYTES), kind)
     except OSError:
         return None
@@ -429,7 +430,7 @@ def _has_room(folder: Path) -> bool:
 def _is_held(started: Path) -> bool:
     """Return True while the job's runner lives, by its lock. A process number may be reused, and a clock may be set."""
     try:
-        with started.open("rb") as file:
+        with open_plain(started) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return False
     except BlockingIOError:
