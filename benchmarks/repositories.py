@@ -60,7 +60,7 @@ def row(folder: Path) -> list[str]:
         shown(guess.command),
         shown(guess.metric),
         shown(guess.direction),
-        knobs(listing, file),
+        knobs(folder, file),
         seed(listing, file),
         environment(folder),
         "; ".join(flag(listing, guess, setting) for setting in open_settings),
@@ -74,10 +74,11 @@ def shown(guessed: Guessed) -> str:
     return f"`{str(guessed.value)[:COMMAND_CHARACTERS].replace('|', ' ')}`{more}"
 
 
-def knobs(listing: Listing, file: str) -> str:
+def knobs(folder: Path, file: str) -> str:
+    """Count the knobs of the file, which may be one that is not read for the guess."""
     try:
-        return str(len(find_constants(listing.texts.get(file, ""), file))) if file else ""
-    except VariantError:
+        return str(len(find_constants((folder / file).read_text("utf-8", "replace"), file))) if file else ""
+    except (OSError, VariantError):
         return "unreadable"
 
 
