@@ -214,8 +214,10 @@ def cpu_s(process: psutil.Process) -> float:
 
 
 def over(session: LabSession, experiments: int) -> bool:
+    """Return True if this number of experiments had a run, and none waits or runs. A proposed wave had none."""
     state = session.state
-    return len(state.experiments) >= experiments and not state.waiting and not state.in_flight
+    had_a_run = sum(bool(one.attempts) for one in state.experiments.values())
+    return had_a_run >= experiments and not state.waiting and not state.in_flight
 
 
 def read(notes: Path) -> list[Ran]:
