@@ -109,7 +109,8 @@ class Fleet:
         noise_sd = self.condition.arm_sd if self._own_change(attempt.experiment) in self.noisy else 1.0
         noise_sd *= self.condition.cluster_sd(list(self.offsets).index(attempt.cluster))
         units += noise_sd * self.noise(attempt.seed)
-        hours = attempt.queued_at / RUN_S * RUN_HOURS
+        assert self.world is not None
+        hours = self.world.now / RUN_S * RUN_HOURS
         units += self.condition.drift_per_hour * hours
         units += float(np.interp(hours * WALK_STEPS_PER_HOUR, np.arange(len(self.walk)), self.walk))
         if self.rng.random() < self.condition.outliers:

@@ -22,6 +22,8 @@ SCREENING_KINDS = (AttemptKind.ARM, AttemptKind.RETRY)
 """Runs by which an arm is chosen for a test."""
 FRESH_AT_LEAST = 8
 """Runs since an incumbent was kept from which they alone are its evidence."""
+INCUMBENTS_READ = 4
+"""Newest incumbents whose runs the noise is estimated from. They show how scores drift."""
 RUNS_READ = 144
 """Newest runs of one experiment that are compared."""
 
@@ -31,7 +33,7 @@ def reading(state: State, attempt: Attempt) -> Reading | None:
     return None if attempt.cluster in state.flagged else _plain(state, attempt)
 
 
-def _plain(state: State, attempt: Attempt) -> Reading | None:
+def _plain(state: State, attempt: Attempt, may_end: bool = False) -> Reading | None:
     if attempt.outcome is not Outcome.VALID or attempt.metrics is None or not math.isfinite(attempt.metrics.score):
         return None
     return Reading(
@@ -42,6 +44,7 @@ def _plain(state: State, attempt: Attempt) -> Reading | None:
         attempt.ended_at,
         attempt.metrics.total_tokens_M,
         attempt.seed if state.session.seed_by != NO_SEED else None,
+        may_end,
     )
 
 
@@ -106,7 +109,7 @@ def noise_of(state: State, held_back: bool = False) -> Noise:
     attempts: dict[str, Attempt] = {}
     for names in state.controls.values():
         attempts.update((name, state.attempts[name]) for name in names[-CONTROLS_READ:])
-    for experiment in (*state.tested, *state.undecided):
+    for experiment in dict.fromkeys((*state.tested, *state.undecided, *_incumbents(state))):
         names = state.experiments[experiment].attempts[-RUNS_READ:]
         attempts.update((name, state.attempts[name]) for name in names if state.attempts[name].kind in TEST_KINDS)
     readings = tuple(_readings(state, attempts.values(), held_back))
@@ -122,8 +125,14 @@ def _estimated(readings: tuple[Reading, ...]) -> Noise:
     return estimate_noise(readings)
 
 
+def _incumbents(state: State) -> list[str]:
+    return [one.experiment for one in state.incumbencies[-INCUMBENTS_READ:]]
+
+
 def _readings(state: State, attempts: Iterable[Attempt], held_back: bool) -> Iterable[Reading]:
+    kept = {one.experiment: one.at for one in state.incumbencies}
     for attempt in attempts:
-        one = _plain(state, attempt) if held_back else reading(state, attempt)
+        may_end = attempt.kind is not AttemptKind.CONTROL and attempt.queued_at < kept.get(attempt.experiment, math.inf)
+        one = _plain(state, attempt, may_end) if held_back or attempt.cluster not in state.flagged else None
         if one is not None:
             yield one

@@ -46,7 +46,7 @@ def tested(state: State, context: DecisionContext, experiment: Experiment) -> li
     fresh = readings_of(state, experiment.id, *TEST_KINDS)
     margin = margin_of(context, experiment)
     look = last_look(len(fresh))
-    seen = compare(fresh[:look], context.incumbent, context.noise, margin=margin)
+    seen = compare(fresh[:look], _base(state, context, experiment), context.noise, margin=margin)
     judged = judge(seen, context.noise, experiment.test_level, look)
     if judged.outcome is not LookOutcome.KEEP and seen is not None and (again := rebased_as(state, experiment.id)):
         reason = f"{context.summary(seen)}; {again} tests its change on {state.incumbent}"
@@ -65,6 +65,19 @@ def tested(state: State, context: DecisionContext, experiment: Experiment) -> li
             return context.discard(experiment, reason, seen.pooled)
         return _evidence(state, context, experiment, judged, len(fresh))
     return _passed(state, context, experiment, fresh, judged)
+
+
+def _base(state: State, context: DecisionContext, experiment: Experiment) -> list[Reading]:
+    """Return the incumbent's runs that the test is compared with: under a drift those beside it, from a few on."""
+    since = _began(state, experiment)
+    beside = [one for one in context.incumbent if one.at >= since] if context.noise.drift.knots else []
+    return beside if len(beside) >= FRESH_AT_LEAST else context.incumbent
+
+
+def _began(state: State, experiment: Experiment) -> float:
+    """Return when the first run of the experiment's test was queued; infinite before."""
+    own = (state.attempts[name] for name in experiment.attempts)
+    return min((run.queued_at for run in own if run.kind in TEST_KINDS), default=math.inf)
 
 
 def _runs_at_most(state: State) -> int:
@@ -108,7 +121,8 @@ def base_runs(state: State, context: DecisionContext, experiment: Experiment, wa
     smaller.
     """
     hardware = context.usual_class or state.attempts[experiment.attempts[-1]].hardware
-    has = sum(one.hardware == hardware for one in runs_since_kept(state, state.incumbent))
+    since = _began(state, experiment) if context.noise.drift.knots else -math.inf
+    has = sum(one.hardware == hardware and one.at >= since for one in runs_since_kept(state, state.incumbent))
     has += sum(
         state.attempts[name].status is not AttemptStatus.ENDED
         for name in state.experiments[state.incumbent].attempts[-RUNS_READ:]
@@ -133,7 +147,7 @@ def _passed(
         return []
     if queued := _more_validations(state, context, experiment, fresh, judged.why):
         return queued
-    seen = compare([*fresh, *confirmations], context.incumbent, context.noise)
+    seen = compare([*fresh, *confirmations], _base(state, context, experiment), context.noise)
     if seen is None or not confirmations:
         reason = "its confirmation gave no result"
         return context.discard(experiment, reason, seen.pooled if seen else None)
@@ -211,9 +225,8 @@ def final_runs(state: State, context: DecisionContext, experiment: Experiment, r
 
 def _beside(state: State, context: DecisionContext, experiment: Experiment, base: str) -> list[Attempt]:
     """Return the runs of `base` in the test's class that were queued since the test began, with any outcome."""
-    own = [state.attempts[name] for name in experiment.attempts]
-    began = min((run.queued_at for run in own if run.kind in TEST_KINDS), default=math.inf)
-    hardware = context.usual_class or own[-1].hardware
+    began = _began(state, experiment)
+    hardware = context.usual_class or state.attempts[experiment.attempts[-1]].hardware
     runs = (state.attempts[name] for name in state.experiments[base].attempts[-RUNS_READ:])
     return [run for run in runs if run.queued_at >= began and (not hardware or run.hardware in ("", hardware))]
 

@@ -21,6 +21,8 @@ RUNS_PER_KNOT = 12
 KNOTS_AT_MOST = 24
 WALKS = (0.0, *(4.0**power for power in range(-4, 4)))
 """Variances of the walk in an hour, in variances of a run."""
+LINE_SHARE = 0.8
+"""Prior probability of a drift without a walk. Few runs of the incumbent hardly exclude one."""
 LEAST_SPAN_H = 1e-6
 """Hours between the first and the last run below which time says nothing."""
 
@@ -174,7 +176,8 @@ def _averaged(
         )
         taken = float(np.trace(inverse @ squares[used, used]))
         fits.append((fit, used, coefficients, run_variance * inverse, walk * run_variance, taken))
-    weights = np.exp(np.array([one[0] for one in fits]) - max(one[0] for one in fits))
+    prior = np.where(np.array(WALKS) > 0, (1 - LINE_SHARE) / (len(WALKS) - 1), LINE_SHARE)
+    weights = prior * np.exp(np.array([one[0] for one in fits]) - max(one[0] for one in fits))
     weights /= weights.sum()
     size = len(knots)
     to_levels = np.vstack([np.eye(1, size), basis - usual @ basis])

@@ -38,6 +38,10 @@ THROTTLED_SHARE = 0.95
 """A cluster with less than this share of its class's tokens on the same code is throttled."""
 ITERATIONS = 25
 """EM iterations."""
+DRIFT_FITS = 8
+"""Most times that a drift is fitted."""
+DRIFT_CONVERGED_SDS = 0.05
+"""Change of the drift between two fits, in SDs of a run, below which it is not fitted again."""
 APART_P = 0.01
 """The p-value of equal clusters below which they differ beyond doubt."""
 
@@ -59,6 +63,9 @@ class Reading(msgspec.Struct, frozen=True):
     """Millions of tokens trained on; 0 if unknown."""
     seed: int | None = None
     """None if the code takes no seed."""
+    may_end: bool = False
+    """True for a run of a test that ends where its runs look bad. The ones that go on began well, so later runs look
+    worse without a drift."""
 
 
 class Offset(msgspec.Struct, frozen=True):
@@ -197,8 +204,12 @@ def _fit(
     readings: int,
 ) -> Noise:
     """Fit the variance components and the offsets to the groups that have repeats."""
-    repeats = _repeats(repeated, math.sqrt(prior_var))
+    repeats = _repeats(repeated)
     fitted, centred, drift = _fit_drift(repeats, prior_var)
+    near = _without_far(repeated, drift, math.sqrt(prior_var))
+    if sum(map(len, near)) < len(repeats.rows):
+        repeats = _repeats(near)
+        fitted, centred, drift = _fit_drift(repeats, prior_var)
     clusters = {
         name: Offset(float(fitted.effects[i]), math.sqrt(float(fitted.errors[i, i])))
         for i, name in enumerate(repeats.clusters)
@@ -232,27 +243,48 @@ def _fit(
 
 
 def _fit_drift(repeats: "_Repeats", prior_var: float) -> "tuple[_Components, Any, Drift]":
-    """Fit the variance components, again without a clear drift. Returns them, the scores used, and the drift."""
-    centred = repeats.centred
+    """Fit the variance components without a clear drift. Returns them, the scores used, and the drift.
+
+    Scores are clipped around the drift, not before it: clipped around a mean, a long drift would look shorter than it
+    is. Both depend on each other and are fitted in turns (pseudo-values: Huber 1981, Robust Statistics, 7.8).
+    """
+    import numpy as np
+
+    floor = math.sqrt(prior_var)
+    centred = _clipped(repeats, repeats.centred, floor)
     fitted = _variance_components(repeats, centred, prior_var)
-    drift = _drift(repeats, fitted)
-    if drift.knots:
-        centred = _without(repeats, drift)
+    drift = _drift(repeats, centred, fitted)
+    shift = np.zeros(len(centred))
+    for _ in range(DRIFT_FITS if drift.knots else 0):
+        before, shift = shift, _centred(np.array([drift.shift(hours) for hours in repeats.hours]), repeats.group_of)
+        centred = _clipped(repeats, repeats.centred - shift, floor)
+        if np.abs(shift - before).max() < DRIFT_CONVERGED_SDS * math.sqrt(fitted.within):
+            break
         fitted = _variance_components(repeats, centred, prior_var, drift.df)
-        drift = _drift(repeats, fitted)
-        centred = _without(repeats, drift)
+        drift = _drift(repeats, centred + shift, fitted)
     return fitted, centred, drift
 
 
-def _drift(repeats: "_Repeats", fitted: "_Components") -> Drift:
-    free = _centred(repeats.centred - fitted.effects[repeats.cluster_of], repeats.group_of)
-    return estimate_drift(repeats.hours, free, repeats.group_of, repeats.df)
+def _drift(repeats: "_Repeats", centred: Any, fitted: "_Components") -> Drift:
+    """Estimate the drift from the runs that did not depend on the scores before them."""
+    import numpy as np
+
+    whole = np.array([not reading.may_end for reading in repeats.rows])
+    if not whole.any():
+        return Drift()
+    groups, group_of = np.unique(repeats.group_of[whole], return_inverse=True)
+    free = _centred((centred - fitted.effects[repeats.cluster_of])[whole], group_of)
+    return estimate_drift(repeats.hours[whole], free, group_of, len(group_of) - len(groups))
 
 
-def _without(repeats: "_Repeats", drift: Drift) -> Any:
-    """Return the centred scores without the drift, shape (rows,)."""
-    shifts = [drift.shift(hours) for hours in repeats.hours]
-    return _centred(repeats.centred - shifts, repeats.group_of)
+def _clipped(repeats: "_Repeats", centred: Any, floor_sd: float) -> Any:
+    """Return the centred scores clipped at OUTLIER_SDS robust SDs, shape (rows,)."""
+    import numpy as np
+
+    rows = len(repeats.rows)
+    sd = 1.4826 * float(np.median(np.abs(centred))) * math.sqrt(rows / repeats.df)
+    reach = OUTLIER_SDS * max(sd, floor_sd)
+    return _centred(np.clip(centred, -reach, reach), repeats.group_of)
 
 
 def _seed_correlation(repeats: "_Repeats", residual: Any, within: float) -> Correlation:
@@ -273,7 +305,7 @@ class _Repeats(NamedTuple):
     group_of: Any
     cluster_of: Any
     centred: Any
-    """Scores minus the mean of their group, without far outliers, shape (rows,)."""
+    """Scores minus the mean of their group, shape (rows,)."""
     hours: Any
     """Times, shape (rows,)."""
 
@@ -282,21 +314,19 @@ class _Repeats(NamedTuple):
         return len(self.rows) - int(self.group_of[-1]) - 1
 
 
-def _repeats(repeated: list[list[Reading]], floor_sd: float) -> _Repeats:
+def _repeats(repeated: list[list[Reading]]) -> _Repeats:
     import numpy as np
 
-    repeated = _without_far(repeated, floor_sd)
     rows = [reading for group in repeated for reading in group]
     clusters = sorted({reading.cluster for reading in rows})
     index = {name: i for i, name in enumerate(clusters)}
     group_of = np.repeat(np.arange(len(repeated)), [len(group) for group in repeated])
     centred = _centred(np.asarray([reading.score for reading in rows]), group_of)
-    centred = _centred(_winsorised(centred, len(rows), len(repeated), floor_sd), group_of)
     hours = np.asarray([reading.at for reading in rows]) / 3600
     return _Repeats(rows, clusters, group_of, np.asarray([index[reading.cluster] for reading in rows]), centred, hours)
 
 
-def _without_far(repeated: list[list[Reading]], floor_sd: float) -> list[list[Reading]]:
+def _without_far(repeated: list[list[Reading]], drift: Drift, floor_sd: float) -> list[list[Reading]]:
     """Return the groups without the readings far from the others of their cluster; all of them if no repeat is left.
 
     A cluster that is far off with all of its readings stays: it is flagged.
@@ -304,8 +334,9 @@ def _without_far(repeated: list[list[Reading]], floor_sd: float) -> list[list[Re
     of_cluster: dict[str, list[float]] = defaultdict(list)
     apart = []
     for group in repeated:
-        centre = median([reading.score for reading in group])
-        apart.append([reading.score - centre for reading in group])
+        scores = [reading.score - drift.shift(reading.at / 3600) for reading in group]
+        centre = median(scores)
+        apart.append([score - centre for score in scores])
         for reading, one in zip(group, apart[-1], strict=True):
             of_cluster[reading.cluster].append(one)
     centres = {name: median(found) if len(found) >= DROPPED_FROM else None for name, found in of_cluster.items()}
@@ -381,15 +412,6 @@ def _centred(values: Any, group_of: Any) -> Any:
 
     sums = np.bincount(group_of, weights=values)
     return values - (sums / np.bincount(group_of))[group_of]
-
-
-def _winsorised(centred: Any, rows: int, groups: int, floor: float) -> Any:
-    """Clip centred values at OUTLIER_SDS robust SDs, shape (rows,)."""
-    import numpy as np
-
-    sd = 1.4826 * float(np.median(np.abs(centred))) * math.sqrt(rows / (rows - groups))
-    reach = OUTLIER_SDS * max(sd, floor)
-    return np.clip(centred, -reach, reach)
 
 
 def _by_class(rows: list[Reading], residual: Any, group_of: Any, within: float) -> dict[str, float]:

@@ -215,3 +215,35 @@ def test_an_arm_with_lucky_runs_is_not_better_for_them() -> None:
 def test_a_cluster_that_is_far_off_in_every_run_is_flagged_and_not_left_out() -> None:
     runs = [moved(run, 30.0) if run.cluster == "gpu-03" else run for run in plain_runs("e0000", 3)]
     assert list(estimate_noise(runs).flagged) == ["gpu-03"]
+
+
+def test_a_long_drift_is_not_clipped_as_if_its_ends_were_outliers() -> None:
+    rng = np.random.default_rng(4)
+    hours = np.linspace(0, 8, 64)
+    short = [
+        Reading(f"e{number // 4 + 1:04d}", f"gpu-{number % 8:02d}", "H100", float(rng.normal(1.0, RUN_SD)), 3600.0)
+        for number in range(200)
+    ]
+    long = [
+        Reading("e0000", f"gpu-{i % 8:02d}", "H100", float(rng.normal(1.0 - 3 * RUN_SD * at, RUN_SD)), 3600 * at)
+        for i, at in enumerate(hours)
+    ]
+    drift = estimate_noise([*long, *short]).drift
+    assert drift.shift(8.0) - drift.shift(0.0) == pytest.approx(-24 * RUN_SD, abs=2.5 * RUN_SD)
+
+
+def selected_tests(seed: int, may_end: bool) -> list[Reading]:
+    """Return the runs of null arms, each run an hour after the last. Half of the arms end after four: the worse."""
+    rng = np.random.default_rng(seed)
+    scores = rng.normal(1.0, RUN_SD, (60, 12))
+    goes_on = scores[:, :4].mean(axis=1) < 1.0
+    return [
+        Reading(f"e{arm:04d}", f"gpu-{run % 8:02d}", "H100", float(scores[arm, run]), 3600.0 * run, may_end=may_end)
+        for arm in range(60)
+        for run in range(12 if goes_on[arm] else 4)
+    ]
+
+
+def test_tests_that_go_on_because_they_began_well_show_no_drift() -> None:
+    assert all(estimate_noise(selected_tests(seed, may_end=False)).drift.slope > 0 for seed in range(5))
+    assert not any(estimate_noise(selected_tests(seed, may_end=True)).drift.knots for seed in range(5))
