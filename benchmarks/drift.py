@@ -13,7 +13,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from cockpit.science.noise import Reading, estimate_noise
+from cockpit.science.noise import estimate_noise
+from cockpit.science.reading import Reading
 
 SCORES_BELOW = 1.0
 REPEATS_AT_LEAST = 30

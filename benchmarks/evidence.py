@@ -19,7 +19,8 @@ import numpy as np
 from scipy.special import ndtri
 
 from cockpit.science.compare import compare
-from cockpit.science.noise import Reading, estimate_noise
+from cockpit.science.noise import estimate_noise
+from cockpit.science.reading import Reading
 from cockpit.science.sequential import LOOKS, SPENDING, LookOutcome, judge, test_level
 
 CLUSTERS = 13

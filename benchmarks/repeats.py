@@ -18,7 +18,8 @@ from statistics import mean, median, stdev
 import numpy as np
 
 from cockpit.science.compare import compare
-from cockpit.science.noise import Noise, Reading, estimate_noise
+from cockpit.science.noise import Noise, estimate_noise
+from cockpit.science.reading import Reading
 from cockpit.science.sequential import LOOKS, LookOutcome, judge, last_look, test_level
 
 HALVINGS = 20

@@ -6,7 +6,8 @@ import numpy as np
 
 from benchmarks.search_surface import Trial, repeats
 from cockpit.science.compare import compare
-from cockpit.science.noise import Noise, Reading, estimate_noise
+from cockpit.science.noise import Noise, estimate_noise
+from cockpit.science.reading import Reading
 
 SHOWN = 2
 """Runs that the interval is made from; the truth is the mean of the others of that configuration in its session."""

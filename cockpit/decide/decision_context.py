@@ -13,7 +13,8 @@ from cockpit.decide.evidence import evidence_of, noise_of, readings_of
 from cockpit.decide.schedule import RunSpec, next_attempt
 from cockpit.decide.second_metrics import wins_ties
 from cockpit.science.compare import Comparison, difference, differences
-from cockpit.science.noise import Noise, Reading
+from cockpit.science.noise import Noise
+from cockpit.science.reading import Reading
 from cockpit.science.shrink import Prior, fit_prior
 
 TIE_SDS = 0.5

@@ -12,7 +12,8 @@ import msgspec
 from cockpit.core.model import Attempt, AttemptKind, Outcome
 from cockpit.core.seeds import NO_SEED
 from cockpit.core.state import State
-from cockpit.science.noise import Noise, Reading, estimate_noise
+from cockpit.science.noise import Noise, estimate_noise
+from cockpit.science.reading import Reading
 
 CONTROLS_READ = 64
 """Newest controls of a class from which the noise is estimated."""

@@ -15,7 +15,7 @@ from cockpit.decide.rebasing import may_be_rebased, rebased_as
 from cockpit.decide.rescoring import no_rescore, rescore_problem
 from cockpit.decide.schedule import RunSpec, next_attempt
 from cockpit.science.compare import Comparison, compare, difference, t_cdf, t_quantile
-from cockpit.science.noise import Reading
+from cockpit.science.reading import Reading
 from cockpit.science.sequential import LOOKS, Judgement, LookOutcome, judge, last_look
 
 OUTCLASSED_SES = 3.0

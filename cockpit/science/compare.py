@@ -10,7 +10,8 @@ from typing import NamedTuple
 import msgspec
 
 from cockpit.core.model import Estimate
-from cockpit.science.noise import OWN_DF, Noise, Reading, require_finite
+from cockpit.science.noise import OWN_DF, Noise
+from cockpit.science.reading import Reading, require_finite
 from cockpit.science.seed_pairs import Weights, difference_weights, own_correlation
 
 LEVEL = 0.9

@@ -15,7 +15,8 @@ import msgspec
 from cockpit.core.intents import FACTORS_AT_MOST
 from cockpit.core.model import Estimate, Value
 from cockpit.science.compare import LEVEL, POOLED, t_quantile
-from cockpit.science.noise import Noise, Reading, require_finite
+from cockpit.science.noise import Noise
+from cockpit.science.reading import Reading, require_finite
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from cockpit.science.drift import Drift, estimate_drift
+from cockpit.science.outliers import without_far
+from cockpit.science.reading import Reading, require_finite
 from cockpit.science.robust import median, robust_sd
 from cockpit.science.seed_pairs import NO_CORRELATION, Correlation, estimate_correlation
 
@@ -28,10 +30,6 @@ MEASURED_DF = 4
 """The noise counts as measured from this many degrees of freedom in the data."""
 OUTLIER_SDS = 4.0
 """Readings further out than this many robust SDs are clipped to it, so that one misprint does not hide the session."""
-DROPPED_SDS = 6.0
-"""Readings this many robust SDs away from their cluster's others are left out."""
-DROPPED_FROM = 3
-"""Readings of a cluster from which one may be left out: of two, either may be the far one."""
 FLAG_SDS = 4.0
 """A cluster this many robust SDs away from the others is flagged."""
 THROTTLED_SHARE = 0.95
@@ -48,24 +46,6 @@ APART_P = 0.01
 OWN_DF = 2.0
 """Degrees of freedom that the session's variance counts for in an experiment's own variance. A variant may be up to
 three times as noisy as the code it changes, and two close runs do not show it."""
-
-
-class Reading(msgspec.Struct, frozen=True):
-    """One valid run."""
-
-    experiment: str
-    cluster: str
-    hardware: str
-    score: float
-    at: float = 0.0
-    """When it ended, in seconds."""
-    tokens_M: float = 0.0
-    """Millions of tokens trained on; 0 if unknown."""
-    seed: int | None = None
-    """None if the code takes no seed."""
-    may_end: bool = False
-    """True for a run of a test that ends where its runs look bad. The ones that go on began well, so later runs look
-    worse without a drift."""
 
 
 class Offset(msgspec.Struct, frozen=True):
@@ -137,7 +117,7 @@ class Noise(msgspec.Struct, frozen=True):
             seed_correlation=self.seed_correlation * min(1.0, (self.within_sd / self.unsplit_sd) ** 2),
         )
 
-    def corrected(self, readings: Sequence["Reading"]) -> list[float]:
+    def corrected(self, readings: Sequence[Reading]) -> list[float]:
         """Return the scores without their clusters' offsets and without a clear drift."""
         return [one.score - self.cluster(one.cluster).mean - self.drift.shift(one.at / 3600) for one in readings]
 
@@ -155,16 +135,6 @@ class Noise(msgspec.Struct, frozen=True):
         if known is None:
             return weights.get(cluster, 0.0) * self.between_sd**2
         return sum(weight * known.get(other, 0.0) for other, weight in weights.items())
-
-
-def require_finite(readings: Sequence[Reading]) -> None:
-    """Raise ValueError naming the first reading that is not a finite number."""
-    for reading in readings:
-        if not math.isfinite(reading.score):
-            raise ValueError(
-                f"{reading.experiment} on {reading.cluster} scored {reading.score}, which is not a number: "
-                "count it as a crash, not as a result."
-            )
 
 
 def estimate_noise(readings: Sequence[Reading], magnitude: float = 1.0) -> Noise:
@@ -206,7 +176,7 @@ def _fit(
     """Fit the variance components and the offsets to the groups that have repeats."""
     repeats = _repeats(repeated)
     fitted, centred, drift = _fit_drift(repeats, prior_var)
-    near = _without_far(repeated, drift, math.sqrt(prior_var))
+    near = without_far(repeated, drift, math.sqrt(prior_var))
     if sum(map(len, near)) < len(repeats.rows):
         repeats = _repeats(near)
         fitted, centred, drift = _fit_drift(repeats, prior_var)
@@ -324,34 +294,6 @@ def _repeats(repeated: list[list[Reading]]) -> _Repeats:
     centred = _centred(np.asarray([reading.score for reading in rows]), group_of)
     hours = np.asarray([reading.at for reading in rows]) / 3600
     return _Repeats(rows, clusters, group_of, np.asarray([index[reading.cluster] for reading in rows]), centred, hours)
-
-
-def _without_far(repeated: list[list[Reading]], drift: Drift, floor_sd: float) -> list[list[Reading]]:
-    """Return the groups without the readings far from the others of their cluster; all of them if no repeat is left.
-
-    A cluster that is far off with all of its readings stays: it is flagged.
-    """
-    of_cluster: dict[str, list[float]] = defaultdict(list)
-    apart = []
-    for group in repeated:
-        scores = [reading.score - drift.shift(reading.at / 3600) for reading in group]
-        centre = median(scores)
-        apart.append([score - centre for score in scores])
-        for reading, one in zip(group, apart[-1], strict=True):
-            of_cluster[reading.cluster].append(one)
-    centres = {name: median(found) if len(found) >= DROPPED_FROM else None for name, found in of_cluster.items()}
-    rows = sum(len(group) for group in repeated)
-    sd = robust_sd([one for found in apart for one in found], 0.0) * math.sqrt(rows / (rows - len(repeated)))
-    reach = DROPPED_SDS * max(sd, floor_sd)
-    kept = [
-        [
-            reading
-            for reading, one in zip(group, found, strict=True)
-            if (usual := centres[reading.cluster]) is None or abs(one - usual) <= reach
-        ]
-        for group, found in zip(repeated, apart, strict=True)
-    ]
-    return [group for group in kept if len(group) > 1] or repeated
 
 
 class _Components(NamedTuple):

@@ -15,7 +15,8 @@ from cockpit.core.state import State
 from cockpit.read.scores import best_score
 from cockpit.report.results import results_tsv
 from cockpit.report.status import status
-from cockpit.science.noise import Reading, estimate_noise
+from cockpit.science.noise import estimate_noise
+from cockpit.science.reading import Reading
 from tests.decide.world import World
 
 ARMS: tuple[Mapping[str, Value], ...] = ({"NAME": "renamed"}, {"LR": 2}, {"LR": 3}, {"LR": 4})

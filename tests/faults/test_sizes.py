@@ -16,7 +16,8 @@ from cockpit.core.state import State
 from cockpit.decide.intents.request import Refused
 from cockpit.science.design import choose_design, full_grid
 from cockpit.science.effects import estimate_effects
-from cockpit.science.noise import Reading, estimate_noise
+from cockpit.science.noise import estimate_noise
+from cockpit.science.reading import Reading
 from cockpit.session.inbox import Inbox
 from cockpit.session.ledger_errors import LedgerError
 from cockpit.worker.intake import prepare_wave

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from benchmarks.evidence import RUN_SD, SCORE, Condition, Fleet, simulate
 from cockpit.science.compare import compare
-from cockpit.science.noise import Reading, estimate_noise
+from cockpit.science.noise import estimate_noise
+from cockpit.science.reading import Reading
 from cockpit.science.sequential import IDENTICAL, LookOutcome, judge
 
 SESSIONS = 250

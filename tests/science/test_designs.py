@@ -19,7 +19,8 @@ from cockpit.science.forecast import (
     forecast_curve,
     vram_forecast,
 )
-from cockpit.science.noise import Noise, Reading, estimate_noise
+from cockpit.science.noise import Noise, estimate_noise
+from cockpit.science.reading import Reading
 
 SD = 0.0004
 

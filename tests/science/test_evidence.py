@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cockpit.science.compare import compare, reference_score
-from cockpit.science.noise import Noise, Reading, estimate_noise
+from cockpit.science.noise import Noise, estimate_noise
+from cockpit.science.reading import Reading
 from cockpit.science.sequential import LOOKS, SPENDING, LookOutcome, judge, last_look, test_level
 from cockpit.science.shrink import fit_prior, shrink
 

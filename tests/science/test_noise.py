@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cockpit.science.noise import Reading, estimate_noise
+from cockpit.science.noise import estimate_noise
 from cockpit.science.outliers import lone_outliers
+from cockpit.science.reading import Reading
 
 CLUSTERS = tuple(f"gpu-{i:02d}" for i in range(8))
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from cockpit.science.compare import Comparison, compare
 from cockpit.science.drift import Drift
-from cockpit.science.noise import Noise, Reading, estimate_noise
+from cockpit.science.noise import Noise, estimate_noise
+from cockpit.science.reading import Reading
 from cockpit.science.seed_pairs import difference_weights
 
 SAMPLES = 150
