@@ -250,7 +250,8 @@ def main() -> None:
             session.new("--hardware", "H100:3")
             session.until(lambda: len(session.up()) == 3, 600, "the clusters")
             session.until(lambda: over(session, 1), 300, "the baseline")
-            clusters = sorted(session.states())
+            identity = session.state.session.id
+            clusters = sorted(f"{name}-{identity}" for name in session.states())
             cockpit = Cockpit(session)
             published = Published("published way", lab, clusters, place / "published", script)
             published.think_s = given.think
