@@ -10,6 +10,8 @@ from cockpit.core.rescore import Rescore
 
 PRINTED_TOLERANCE = 0.0003
 """Share by which the printed score may differ: kernels compiled for training round differently."""
+GPU_PRINTED_TOLERANCE = 0.001
+"""The same on a GPU, where it was not measured. The score from outside counts, so that it is worth nothing to a run."""
 PART_TOLERANCE = 0.005
 """The same where a part of the text was scored, beyond the difference that the incumbent has on the same part."""
 PART_SES = 4.0
@@ -72,7 +74,7 @@ def judged(
     """
     if found.trouble or found.failed:
         return found
-    tried = [(PRINTED, _printed(found, printed, base))]
+    tried = [(PRINTED, _printed(found, printed, base, on_cpu))]
     if found.sealed_bpb:
         tried.append((SEALED, _sealed(found, base, baseline[0] if baseline else None)))
     clock = _past_budget(printed, base, budget_s) or _clock(found, printed, base, baseline, on_cpu)
@@ -87,9 +89,9 @@ def judged(
     return msgspec.structs.replace(found, passed=tuple(passed))
 
 
-def _printed(found: Rescore, printed: Metrics, base: Base) -> str:
+def _printed(found: Rescore, printed: Metrics, base: Base, on_cpu: bool) -> str:
     expected = printed.score
-    allowed = PRINTED_TOLERANCE * found.public_bpb
+    allowed = (PRINTED_TOLERANCE if on_cpu else GPU_PRINTED_TOLERANCE) * found.public_bpb
     if not found.whole and base is not None and base[1].score:
         expected *= base[0].public_bpb / base[1].score
         share = PART_TOLERANCE

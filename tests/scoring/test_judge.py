@@ -237,3 +237,12 @@ def test_more_tokens_than_the_model_can_read() -> None:
 def test_trouble_is_not_judged() -> None:
     trouble = Rescore(trouble="the sealed shard is missing")
     assert judged(trouble, PRINTED, BASE, on_cpu=True) == trouble
+
+
+@pytest.mark.parametrize(
+    ("apart", "on_cpu", "is_refused"),
+    [(2e-4, True, False), (6e-4, True, True), (6e-4, False, False), (2e-3, False, True)],
+)
+def test_a_printed_score_may_differ_by_more_on_a_gpu(apart: float, on_cpu: bool, is_refused: bool) -> None:
+    printed = msgspec.structs.replace(PRINTED, score=FOUND.public_bpb * (1 - apart))
+    assert bool(judged(FOUND, printed, None, on_cpu=on_cpu).failed.startswith("printed")) is is_refused
