@@ -8,7 +8,10 @@ MEANINGS: dict[str, str] = {
     "proposal": "a wave that waits for approval",
     "arm": "one cell of a wave",
     "proposer": "who proposes: claude, search, grid, tpe, hybrid, human, or an outside agent",
-    "cluster, class": "one SkyPilot cluster (gpu-01 …); its hardware class is the full name of its accelerator",
+    "cluster, class": (
+        "one SkyPilot cluster (gpu-01 …); its hardware class is the full name of its accelerator, with their number "
+        "where nodes differ in it"
+    ),
     "knob, constant": (
         "a value with a name in the code, its configuration or its command line, which experiments vary"
     ),

@@ -22,8 +22,9 @@ REQUESTS_PER_TURN = 3
 """A query, a proposal and a closing message. A turn that looks up more has more requests."""
 TURNS_PER_WAVE = 1.2
 """A turn when a wave finishes, and some when clusters run dry before that."""
-PROPOSED_SHARE = 0.68
-"""The share of all runs that are arms of waves, measured in a scripted night. The rest are repeats and controls."""
+PROPOSED_SHARE = 0.55
+"""About the share of all runs that are first runs of a wave's arms: 0.52 in a scripted night. The rest are second
+screening runs, repeats and controls."""
 BRIEFING_CHARS = 15_000
 """The typical briefing; at most briefing.NOW_CHARS."""
 RESULT_CHARS = 3_000
