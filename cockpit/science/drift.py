@@ -8,7 +8,7 @@ Most sessions have no drift, and a correction would only add noise: scores are c
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -76,6 +76,15 @@ class Drift(msgspec.Struct, frozen=True):
         return (after, 1 - share), (after + 1, share)
 
 
+class _Equations(NamedTuple):
+    """The normal equations of a line and the steps of the walk, and the squares of the scores."""
+
+    squares: Any
+    products: Any
+    total: float
+    df: int
+
+
 def estimate_drift(hours: Any, scores: Any, group_of: Any, df: int) -> Drift:
     """Estimate the drift from the runs of groups of equal code, all of shape (runs,).
 
@@ -86,18 +95,24 @@ def estimate_drift(hours: Any, scores: Any, group_of: Any, df: int) -> Drift:
     if df < 2 or np.ptp(hours) < LEAST_SPAN_H:
         return Drift()
     knots = _knots(hours)
-    design = _centred_design(_hats(hours, knots), group_of)
-    basis = np.column_stack([knots - knots[0], np.tril(np.ones((len(knots), len(knots))))[:, 1:]])
-    columns = design @ basis
-    squares, products, total = columns.T @ columns, columns.T @ scores, float(scores @ scores)
-    line = float(squares[0, 0])
-    if line <= 0 or total <= 0:
+    shares = _shares(hours, knots)
+    steps = np.tril(np.ones((len(knots), len(knots))))[:, 1:]
+    basis = np.column_stack([knots - knots[0], steps])
+    columns = _centred(shares, group_of) @ basis
+    equations = _Equations(columns.T @ columns, columns.T @ scores, float(scores @ scores), df)
+    line = float(equations.squares[0, 0])
+    if line <= 0 or equations.total <= 0:
         return Drift()
-    slope = float(products[0]) / line
-    slope_se = math.sqrt(max(total - slope**2 * line, 0.0) / (df - 1) / line)
-    if abs(slope) <= CLEAR_SES * slope_se and not _is_clear(squares, products, total, df):
+    slope = float(equations.products[0]) / line
+    slope_se = math.sqrt(max(equations.total - slope**2 * line, 0.0) / (df - 1) / line)
+    if abs(slope) <= CLEAR_SES * slope_se and not _is_clear(equations):
         return Drift(slope, slope_se)
-    return _averaged(knots, basis, squares, products, total, df, slope, slope_se, _hats(hours, knots).mean(axis=0))
+    # The first row is the slope beyond the knots; the mean shift of all runs is zero.
+    to_levels = np.vstack([np.eye(1, len(knots)), basis - shares.mean(axis=0) @ basis])
+    fits = [_fit(equations, np.diff(knots), walk) for walk in WALKS]
+    return msgspec.structs.replace(
+        _averaged(fits, to_levels), slope=slope, slope_se=slope_se, knots=tuple(map(float, knots))
+    )
 
 
 def _knots(hours: Any) -> Any:
@@ -110,7 +125,7 @@ def _knots(hours: Any) -> Any:
     return knots[apart] if apart[1:].all() else np.unique(np.append(knots[apart][:-1], knots[-1]))
 
 
-def _hats(hours: Any, knots: Any) -> Any:
+def _shares(hours: Any, knots: Any) -> Any:
     """Return each run's shares of the knots beside it, shape (runs, knots)."""
     import numpy as np
 
@@ -122,7 +137,7 @@ def _hats(hours: Any, knots: Any) -> Any:
     return found
 
 
-def _centred_design(design: Any, group_of: Any) -> Any:
+def _centred(design: Any, group_of: Any) -> Any:
     """Return the design minus the mean of each group, shape (runs, knots)."""
     import numpy as np
 
@@ -131,68 +146,68 @@ def _centred_design(design: Any, group_of: Any) -> Any:
     return design - (sums / np.bincount(group_of)[:, None])[group_of]
 
 
-def _is_clear(squares: Any, products: Any, total: float, df: int) -> bool:
+def _is_clear(equations: _Equations) -> bool:
     """Return True if scores differ between times beyond doubt, by the F test of the knots."""
     import numpy as np
     from scipy.special import fdtrc
 
-    values, vectors = np.linalg.eigh(squares)
+    values, vectors = np.linalg.eigh(equations.squares)
     estimable = values > 1e-9 * values[-1]
     count = int(np.count_nonzero(estimable))
-    explained = float(np.sum((vectors.T @ products)[estimable] ** 2 / values[estimable]))
-    rest, rest_df = total - explained, df - count
+    explained = float(np.sum((vectors.T @ equations.products)[estimable] ** 2 / values[estimable]))
+    rest, rest_df = equations.total - explained, equations.df - count
     if rest_df < 1 or rest <= 0:
         return False
     return bool(fdtrc(count, rest_df, explained / count / (rest / rest_df)) < CLEAR_P)
 
 
-def _averaged(
-    knots: Any,
-    basis: Any,
-    squares: Any,
-    products: Any,
-    total: float,
-    df: int,
-    slope: float,
-    slope_se: float,
-    usual: Any,
-) -> Drift:
-    """Average the line and the walk over the walk's variances."""
+class _Fit(NamedTuple):
+    """The slope and the walk's steps under one variance of the walk."""
+
+    log_weight: float
+    """The logarithm of its prior probability times its restricted likelihood."""
+    coefficients: Any
+    covariance: Any
+    walk_variance: float
+    df: float
+    """Degrees of freedom that it takes."""
+
+
+def _fit(equations: _Equations, gaps_h: Any, walk: float) -> _Fit:
+    """Fit the line and a walk whose variance in an hour is `walk` times that of a run; 0 for the line alone."""
     import numpy as np
 
-    gaps = np.diff(knots)
-    fits = []
-    for walk in WALKS:
-        used = slice(None) if walk else slice(0, 1)
-        penalty = np.append(0.0, 1 / (walk * gaps)) if walk else np.zeros(1)
-        matrix = squares[used, used] + np.diag(penalty)
-        inverse = np.linalg.inv(matrix)
-        coefficients = inverse @ products[used]
-        run_variance = max(total - float(products[used] @ coefficients), 1e-12 * total) / (df - 1)
-        fit = (
-            -0.5 * np.linalg.slogdet(matrix)[1]
-            + 0.5 * np.sum(np.log(penalty[1:]))
-            - (df - 1) / 2 * math.log(run_variance)
-        )
-        taken = float(np.trace(inverse @ squares[used, used]))
-        fits.append((fit, used, coefficients, run_variance * inverse, walk * run_variance, taken))
-    prior = np.where(np.array(WALKS) > 0, (1 - LINE_SHARE) / (len(WALKS) - 1), LINE_SHARE)
-    weights = prior * np.exp(np.array([one[0] for one in fits]) - max(one[0] for one in fits))
+    used = len(gaps_h) + 1 if walk else 1
+    squares, products = equations.squares[:used, :used], equations.products[:used]
+    penalty = np.append(0.0, 1 / (walk * gaps_h)) if walk else np.zeros(1)
+    inverse = np.linalg.inv(squares + np.diag(penalty))
+    coefficients = inverse @ products
+    rest = max(equations.total - float(products @ coefficients), 1e-12 * equations.total)
+    run_variance = rest / (equations.df - 1)
+    log_likelihood = (np.linalg.slogdet(inverse)[1] + np.sum(np.log(penalty[1:]))) / 2
+    log_likelihood -= (equations.df - 1) / 2 * math.log(run_variance)
+    log_prior = math.log((1 - LINE_SHARE) / (len(WALKS) - 1) if walk else LINE_SHARE)
+    taken = float(np.trace(inverse @ squares))
+    return _Fit(log_prior + log_likelihood, coefficients, run_variance * inverse, walk * run_variance, taken)
+
+
+def _averaged(fits: Sequence[_Fit], to_levels: Any) -> Drift:
+    """Average fits by their weights. `to_levels` turns coefficients into levels, shape (levels, coefficients)."""
+    import numpy as np
+
+    best = max(one.log_weight for one in fits)
+    weights = np.exp([one.log_weight - best for one in fits])
     weights /= weights.sum()
-    size = len(knots)
-    to_levels = np.vstack([np.eye(1, size), basis - usual @ basis])
-    mean, second = np.zeros(size + 1), np.zeros((size + 1, size + 1))
-    for weight, (_, used, coefficients, errors, _, _) in zip(weights, fits, strict=True):
-        levels = to_levels[:, used] @ coefficients
+    mean, second = np.zeros(len(to_levels)), np.zeros((len(to_levels), len(to_levels)))
+    for weight, one in zip(weights, fits, strict=True):
+        turned = to_levels[:, : len(one.coefficients)]
+        levels = turned @ one.coefficients
         mean += weight * levels
-        second += weight * (to_levels[:, used] @ errors @ to_levels[:, used].T + np.outer(levels, levels))
+        second += weight * (turned @ one.covariance @ turned.T + np.outer(levels, levels))
     covariance = second - np.outer(mean, mean)
     return Drift(
-        slope,
-        slope_se,
-        tuple(map(float, knots)),
-        tuple(map(float, mean)),
-        tuple(tuple(map(float, row)) for row in covariance),
-        float(weights @ [one[4] for one in fits]),
-        float(weights @ [one[5] for one in fits]),
+        levels=tuple(map(float, mean)),
+        covariance=tuple(tuple(map(float, row)) for row in covariance),
+        walk_variance=float(weights @ [one.walk_variance for one in fits]),
+        df=float(weights @ [one.df for one in fits]),
     )
