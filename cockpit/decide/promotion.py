@@ -235,8 +235,12 @@ def _admit(state: State, context: DecisionContext, newly: list[Candidate]) -> li
 
 
 def _screened_again(state: State, context: DecisionContext, one: Candidate) -> list[Event]:
-    """Queue the screening runs that an arm lacks before its test; none where its gain is certain."""
-    if one.carries_test or one.shrunk.p_better >= CERTAIN:
+    """Queue the screening runs that an arm lacks before its test.
+
+    None where its gain is certain, or where a repeat is the same run again.
+    """
+    same_again = context.noise.takes_no_seed or context.noise.are_identical
+    if one.carries_test or same_again or one.shrunk.p_better >= CERTAIN:
         return []
     missing = SCREENING_RUNS - len(readings_of(state, one.experiment.id, *SCREENING_KINDS))
     tries = sum(state.attempts[name].kind in SCREENING_KINDS for name in one.experiment.attempts)

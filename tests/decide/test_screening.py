@@ -1,9 +1,11 @@
 """A few arms are screened before the first test, on one noisy cluster above all."""
 
+import msgspec
 import pytest
 
 from cockpit.core.events import Asked, AskEnded, EnvelopeSet, ModeSet, ProposerSet
 from cockpit.core.model import AttemptKind, Envelope, Mode
+from cockpit.core.seeds import NO_SEED
 from cockpit.core.state import State
 from cockpit.decide.ask import FILLER
 from cockpit.decide.screening import SCREENED_FIRST, screens_first
@@ -91,3 +93,12 @@ def test_an_arm_that_is_certainly_better_is_tested_at_once() -> None:
 def test_a_second_screening_run_that_looks_worse_ends_the_arm_without_a_test() -> None:
     kinds = [screened(0.0, seed) for seed in range(24)]
     assert any(one.count(AttemptKind.ARM) == 2 and AttemptKind.REPLICATE not in one for one in kinds)
+
+
+def test_code_that_takes_no_seed_is_not_screened_again() -> None:
+    world = World(score_of({2: 2e-4}), hardware=("CPU",) * 8, sd=0.0)
+    world.run(0.2)
+    world.state.session = msgspec.structs.replace(world.state.session, seed_by=NO_SEED)
+    arms = world.propose(*({"LR": number} for number in range(2, 10)))
+    world.run(0.3)
+    assert all(world.kinds(arm).count(AttemptKind.ARM) == 1 for arm in arms)
