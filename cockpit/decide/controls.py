@@ -33,32 +33,40 @@ def controls(state: State, now: float) -> list[Event]:
         return []
     rule = state.attempts[state.experiments[experiment].attempts[0]].rule
     up = [cluster for cluster in state.clusters.values() if cluster.state in _UP and not cluster.held]
+    events: list[Event] = []
+    for cluster, why in _due(state, experiment, up, now) or _stale(state, experiment, up):
+        run = RunSpec(experiment, AttemptKind.CONTROL, rule, hardware=cluster.hardware, pin=cluster.name)
+        attempt = next_attempt(state, run, extra=len(events))
+        events.append(Queued(at=now, attempt=attempt, reason=f"a control of {cluster.name}, {why}"))
+    return with_paired_seeds(state, events)
+
+
+def _due(state: State, experiment: str, up: list[Cluster], now: float) -> list[tuple[Cluster, str]]:
+    """Return the clusters that need a control of their own, each with the reason."""
     at_once = max(JOINING_AT_LEAST, int(JOINING_AT_ONCE * len(up)))
     coming = _unpinned(state, experiment)
     joining = coming + _controls_under_way(state, up)
     outliers = _lone_outliers(state, experiment)
-    events: list[Event] = []
+    due: list[tuple[Cluster, str]] = []
     for cluster in _class_by_class(up):
-        if cluster.controlled and not _is_old(state, cluster) and cluster.name not in outliers:
-            continue
-        if not cluster.controlled and coming > 0:
-            coming -= 1  # an unpinned run of the incumbent measures the cluster as well
-            continue
-        if not cluster.controlled and joining + len(events) >= at_once and not _is_unused(cluster, now):
-            continue
-        run = RunSpec(experiment, AttemptKind.CONTROL, rule, hardware=cluster.hardware, pin=cluster.name)
-        when = "as it joins"
         if cluster.controlled:
-            when = "as its only one is far from the others'" if cluster.name in outliers else "as its last one is old"
-        attempt = next_attempt(state, run, extra=len(events))
-        events.append(Queued(at=now, attempt=attempt, reason=f"a control of {cluster.name}, {when}"))
+            if cluster.name in outliers:
+                due.append((cluster, "as its only one is far from the others'"))
+            elif _is_old(state, cluster):
+                due.append((cluster, "as its last one is old"))
+        elif coming > 0:
+            coming -= 1  # an unpinned run of the incumbent measures the cluster as well
+        elif joining + len(due) < at_once or _is_unused(cluster, now):
+            due.append((cluster, "as it joins"))
+    return due
+
+
+def _stale(state: State, experiment: str, up: list[Cluster]) -> list[tuple[Cluster, str]]:
+    """Return the cluster with the oldest control where no new run of the experiment shows how scores drift."""
     measured = [cluster for cluster in up if cluster.controlled]
-    if not events and measured and not _is_recent(state, experiment):
-        cluster = max(measured, key=lambda one: one.control_age)
-        run = RunSpec(experiment, AttemptKind.CONTROL, rule, hardware=cluster.hardware, pin=cluster.name)
-        reason = f"a control of {cluster.name}, as scores may have drifted since the last one"
-        events.append(Queued(at=now, attempt=next_attempt(state, run), reason=reason))
-    return with_paired_seeds(state, events)
+    if not measured or _is_recent(state, experiment):
+        return []
+    return [(max(measured, key=lambda one: one.control_age), "as scores may have drifted since the last one")]
 
 
 def _unpinned(state: State, experiment: str) -> int:
