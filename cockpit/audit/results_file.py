@@ -18,6 +18,7 @@ from cockpit.audit.results_tsv import CRASH, DISCARD, KEEP, ResultRow, read_rows
 from cockpit.variant.errors import VariantError
 from cockpit.variant.git.repository import git_answer, open_repository
 from cockpit.variant.guard import check_variant
+from cockpit.variant.guess.printed import imported_modules
 
 PUBLISHED_SD = 0.0006
 """SD of val_bpb between sessions of upstream's train.py on an H200: the default ran 0.9906 to 0.9931."""
@@ -221,7 +222,8 @@ def _code_problem(row: ResultRow, last: ResultRow | None, history: History) -> s
         if history.text(row.commit, name) != history.text(last.commit, name):
             return f"{name}, which computes the score, differs from that of {last.commit}"
     earlier = history.text(last.commit, "train.py")
-    for name in sorted(_imported(earlier) & _imported(source)):
+    both = imported_modules(earlier) & imported_modules(source)
+    for name in sorted({one.partition(".")[0] for one in both}):
         for path in (f"{name}.py", f"{name}/__init__.py"):
             if history.text(row.commit, path) and not history.text(last.commit, path):
                 return f"{path} is new beside train.py, and takes the place of a module that train.py imports"
@@ -231,17 +233,6 @@ def _code_problem(row: ResultRow, last: ResultRow | None, history: History) -> s
     if all(_SEED.search(line) for line in changed):
         return "only the seed was changed: the program is the same, and its luck differs"
     return ""
-
-
-def _imported(source: str) -> set[str]:
-    """Return the names of the modules that a train.py imports; none where it cannot be read."""
-    try:
-        nodes = list(ast.walk(ast.parse(source)))
-    except (SyntaxError, ValueError, RecursionError):
-        return set()
-    named = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
-    named += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level]
-    return {name.partition(".")[0] for name in named}
 
 
 def _impossible(row: ResultRow) -> str:
