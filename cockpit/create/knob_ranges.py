@@ -9,12 +9,12 @@ from cockpit.core.knobs import KnobRange
 from cockpit.core.model import Session, Value
 from cockpit.read.knobs import NO_RANGE, reason_of
 from cockpit.science.knob_names import exclusion
-from cockpit.science.search_space import ROW_TOKENS, search_space, unclear
+from cockpit.science.search_space import ROW_TOKENS, Ladder, Real, search_space, unclear
 from cockpit.session.research_settings import KnobSetting
 from cockpit.variant.editable import Place, places
 from cockpit.variant.errors import VariantError
 from cockpit.variant.knobs.constants import find_constants, no_such_constant
-from cockpit.variant.knobs.knob_hints import comments, given_by_callers, stated_ranges
+from cockpit.variant.knobs.knob_hints import comments, given_by_callers, limits, stated_ranges
 
 MOST_NAMED = 2
 """Knobs that a sentence of the note names; of more, it counts the others."""
@@ -36,6 +36,10 @@ def knob_ranges(
     for path, source in files.items():
         for own, stated in stated_ranges(source, path).items():
             found[names[Place(path, own)]] = stated
+        for own, (least, greatest) in limits(source, path).items():
+            name = names[Place(path, own)]
+            if name in constants and name not in found and (cut := _cut(name, constants[name], least, greatest)):
+                found[name] = cut
         for own, comment in comments(source, path).items():
             if reason := exclusion(own, comment):
                 found[names[Place(path, own)]] = KnobRange(excluded=reason)
@@ -47,6 +51,18 @@ def knob_ranges(
             raise KnobSettingError(f"[research.knobs]: {no_such_constant(name, known, ' and '.join(files))}")
         found[name] = _given(name, setting, constants[name])
     return {name: one for name, one in found.items() if name in constants}
+
+
+def _cut(name: str, value: Value, least: float, greatest: float) -> KnobRange | None:
+    """Return the part of a knob's usual range that its definition allows; None if that is all of it, or too little."""
+    match search_space({name: value}).get(name):
+        case Ladder(rungs):
+            kept = tuple(rung for rung in rungs if least <= rung <= greatest)
+            return KnobRange(choices=kept) if 1 < len(kept) < len(rungs) else None
+        case Real(low, high):
+            inside = KnobRange(low=max(low, least), high=min(high, greatest))
+            return inside if inside != KnobRange(low=low, high=high) else None
+    return None
 
 
 def _given(name: str, setting: KnobSetting | str, value: Value) -> KnobRange:

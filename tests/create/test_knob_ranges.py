@@ -123,6 +123,20 @@ def test_a_default_that_every_caller_overrides_is_left_alone() -> None:
     assert list(space) == ["Config.dropout", "fit.lr", "fit.momentum"]
 
 
+def test_limits_of_a_definition_cut_the_usual_range_and_widen_nothing() -> None:
+    source = (
+        "class C(BaseModel):\n    depth: int = Field(8, ge=1, le=10)\n    lr: float = Field(1e-3, gt=0, le=2e-3)\n"
+        "    dropout: float = Field(0.1, ge=0, le=1)\n    n_heads: int = Field(4, ge=1, le=4)\n"
+    )
+    found = ranges({}, source)
+    assert set(found) == {"C.depth", "C.lr", "C.n_heads"}
+    space = search_space(find_constants(source), found)
+    assert space["C.depth"] == Ladder((4, 5, 6, 7, 8, 9, 10))
+    assert space["C.lr"] == Real(1e-3 / 8, 2e-3, log=True)
+    assert space["C.dropout"] == Real(0.0, 0.3)
+    assert space["C.n_heads"] == Ladder((2, 4))
+
+
 def test_numbers_of_unknown_names_are_searched_where_too_few_are_known() -> None:
     space = search_space({"fast": 12, "slow": 26, "alpha": 0.3, "PORT": 8080, "verbose": 1, "flag": True})
     assert set(space) == {"fast", "slow", "alpha"}

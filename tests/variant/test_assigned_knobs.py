@@ -13,6 +13,9 @@ FOUND = [
     (".env", 'DEPTH="8"\r\nLR=1\r\n', "DEPTH", 8, 9, 'DEPTH="9"\r\nLR=1\r\n'),
     (".env.example", "FAST=true\n", "FAST", True, False, "FAST=false\n"),
     ("a.ini", "[train]\nlr = 0.04 ; rate\n", "lr", 0.04, 1e-5, "[train]\nlr = 1e-05 ; rate\n"),
+    ("a.ini", "[train]\nlr = 1\n[eval]\nlr = 5\n", "eval.lr", 5, 6, "[train]\nlr = 1\n[eval]\nlr = 6\n"),
+    ("a.gin", "m.lr = 3e-4  # rate\nm.act = @gelu\n", "m.lr", 3e-4, 0.1, "m.lr = 0.1  # rate\nm.act = @gelu\n"),
+    ("a.gin", "m.bias = True\n", "m.bias", True, False, "m.bias = False\n"),
     ("Makefile", "LR ?= 0.04\nrun:\n\tpython train.py\n", "LR", 0.04, 0.1, "LR ?= 0.1\nrun:\n\tpython train.py\n"),
     ("k.cu", "#define BLOCK 64  // wide\n", "BLOCK", 64, 128, "#define BLOCK 128  // wide\n"),
     ("k.cpp", "  static constexpr int BLOCK = 64;\n", "BLOCK", 64, 128, "  static constexpr int BLOCK = 128;\n"),
@@ -50,6 +53,8 @@ def test_a_named_number_is_found_and_set(path: str, text: str, name: str, value:
     ("path", "text"),
     [
         ("run.sh", "LR=0.1\nLR=0.2\n"),
+        ("a.ini", "lr = 1\nlr = 2\n[a]\nlr = 3\nlr = 4\n"),
+        ("a.gin", "m.width = %WIDTH\nscope/m.lr = 0.1\nm.lr = f()\n"),
         ("run.sh", "LR=0.1 python train.py\n"),
         ("run.sh", "if [ $LR = 0.1 ]\n"),
         ("run.sh", "MODE=010\n"),

@@ -210,7 +210,7 @@ def test_arithmetic_on_literals_is_a_constant(expression: str, value: Value) -> 
         "{}",
         "((1, 2), 3)",
         "OTHER",
-        "int('3')",
+        "int('three')",
         "f'{1}'",
         "[*range(3)]",
         "'\\ud800'",

@@ -290,6 +290,18 @@ def test_a_list_with_a_line_for_each_element_grows_by_lines() -> None:
     assert after == ANCHORED.replace("# two\n", "# two\n  - 3\n").replace("- q\n", "- q\n- r\n")
 
 
+def test_a_switch_in_words_keeps_its_pair_of_words() -> None:
+    text = "amsgrad: yes  # slow\nfused: Off\nname: 'no'\n"
+    assert find_constants(text, "c.yaml") == {"amsgrad": True, "fused": False, "name": "no"}
+    after = set_constants(text, {"amsgrad": False, "fused": True}, "c.yaml")
+    assert after == "amsgrad: no  # slow\nfused: On\nname: 'no'\n"
+
+
+def test_a_value_that_is_computed_from_others_holds_no_knob() -> None:
+    text = "lr: ${oc.env:LR,0.1}\nwidth: ${model.width}\ndir: '${root}/x'\nwd: 0.1\n"
+    assert find_constants(text, "c.yaml") == {"wd": 0.1}
+
+
 def test_a_key_that_is_twice_in_a_mapping_is_refused_with_its_line() -> None:
     with pytest.raises(VariantError, match="line 4 has the key 'lr' again"):
         find_constants("a: 1\nb:\n  lr: 1\n  lr: 2\n", "c.yaml")

@@ -1,7 +1,8 @@
-"""Read a file's hints on its knobs: ranges in comments and choices, and defaults that no call uses."""
+"""Read a file's hints on its knobs: ranges in comments and definitions, and defaults that no call uses."""
 
 import ast
 import io
+import math
 import re
 import tokenize
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from cockpit.core.knobs import KnobRange
 from cockpit.core.model import Scalar, Value
 from cockpit.variant.knobs.constants import find_constants
+from cockpit.variant.knobs.definitions import choices_in, help_in, limits_in
 from cockpit.variant.knobs.python_knobs import Knob, find_knobs
 from cockpit.variant.syntax import parse
 
@@ -32,15 +34,32 @@ _COMMENTED_KEY = re.compile(
 
 
 def stated_ranges(source: str, path: str) -> dict[str, KnobRange]:
-    """Return the range of each knob whose choices, or whose comment, state one that holds its value."""
+    """Return the range of each knob whose choices, comment or help state one that holds its value."""
     values = find_constants(source, path)
-    allowed = {name: knob.choices for name, knob in _knobs(source, path).items() if knob.choices}
-    found = {name: KnobRange(choices=choices) for name, choices in allowed.items() if values[name] in choices}
-    for name, comment in comments(source, path).items():
-        stated = range_in(comment, values[name])
-        if stated is not None and name not in found:
+    knobs = _knobs(source, path)
+    found = {
+        name: KnobRange(choices=choices)
+        for name, knob in knobs.items()
+        if values[name] in (choices := choices_in(knob.definitions))
+    }
+    texts = [*comments(source, path).items(), *((name, help_in(knob.definitions)) for name, knob in knobs.items())]
+    for name, text in texts:
+        stated = range_in(text, values[name]) if name not in found else None
+        if stated is not None:
             found[name] = stated
     return found
+
+
+def limits(source: str, path: str) -> dict[str, tuple[float, float]]:
+    """Return the least and the greatest valid value of each knob whose definition limits it to a range around it."""
+    values = find_constants(source, path)
+    found = ((name, values[name], knob.definitions) for name, knob in _knobs(source, path).items())
+    limited = ((name, value, limits_in(definitions, value)) for name, value, definitions in found)
+    return {
+        name: (low, high)
+        for name, value, (low, high) in limited
+        if isinstance(value, int | float) and low <= value <= high and (math.isfinite(low) or math.isfinite(high))
+    }
 
 
 def range_in(comment: str, value: Value) -> KnobRange | None:
@@ -76,7 +95,9 @@ def comments(source: str, path: str) -> dict[str, str]:
     by_key: dict[str, list[str]] = {}
     for line in _COMMENTED_KEY.finditer(source):
         by_key.setdefault(line[1], []).append(line[2])
-    lines_by_name = {name: by_key.get(name.rpartition(".")[2], []) for name in find_constants(source, path)}
+    lines_by_name = {
+        name: by_key.get(name) or by_key.get(name.rpartition(".")[2], []) for name in find_constants(source, path)
+    }
     return {name: found[0] for name, found in lines_by_name.items() if len(found) == 1}
 
 

@@ -7,17 +7,19 @@
 | `config.lr = 0.1`, `config["lr"] = 0.1`, set once in the file; `cfg`, `args` and such names too | `config.lr` |
 | `config = {"lr": 0.1, "model": {"depth": 8}}`, `config = dict(lr=0.1)` | `config.lr`, `config.model.depth` |
 | `optimizer = AdamW(parameters, lr=0.1)` | `optimizer.lr` |
-| `class Config:` with `depth: int = 8`, or `field(default=8)` | `Config.depth` |
+| `layers = [{"units": 64}]` | `layers.0.units` |
+| `class Config:` with `depth: int = 8`, `field(default=8)`, or `field(default_factory=lambda: 8)` | `Config.depth` |
 | `def main(lr=0.1):` | `main.lr` |
 | `lr = 0.1` in `main`, where nothing else there binds `lr` | `main.lr` |
 | `add_argument("--lr", default=0.1)`, `@click.option("--lr", default=0.1)`, `DEFINE_float("lr", 0.1, …)` | `args.lr` |
 | `set_defaults(lr=0.1)` | `args.lr` |
 | `os.environ.get("LR", "0.1")`, `os.getenv("LR", 0.1)`, `os.environ.get("LR") or 0.1` | `env.LR` |
 
-A literal is a number, a text, true or false, arithmetic on them such as 2**19, or a list of them. The last of two
-assignments to a name counts. A name is left out where setting it would not survive: where it is also changed by `+=`,
-under an `if`, in a loop, by an import, or by a function that declares it `global`; and where two literals would have
-one name.
+A literal is a number, a text, true or false, arithmetic on them such as 2**19, a list of them, or one of these in a
+conversion such as `np.float32(0.1)` or `torch.tensor([1.0, 2.0])`. The members of an enumeration are none. The last of
+two assignments to a name counts. A name is left out where setting it would not survive: where it is also changed by
+`+=`, under an `if`, in a loop, by an import, or by a function that declares it `global`; and where two literals would
+have one name.
 """
 
 import ast
@@ -27,9 +29,9 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-from cockpit.core.model import Scalar, Value
+from cockpit.core.model import Value
 from cockpit.variant.knobs.typed_values import storable
-from cockpit.variant.syntax import Parsed, literal_value, names_bound
+from cockpit.variant.syntax import Parsed, is_docstring, literal_value, names_bound
 
 MAX_NAME_CHARACTERS = 80
 MAX_NAME_PARTS = 6
@@ -42,10 +44,19 @@ _SETTINGS_NAME = re.compile(
 """Names of objects whose attributes are settings."""
 _HOLDS_DEFAULT = frozenset({"field", "Field", "Option", "Argument"})
 """Functions of dataclasses, pydantic and typer whose first argument, or `default`, is the value of a name."""
+_CONVERTS = frozenset(
+    {"int", "float", "float16", "float32", "float64", "int32", "int64", "bfloat16", "array", "asarray", "tensor"}
+)
+"""Functions whose one positional argument is the value, in another type."""
 _HOLDS_SETTINGS = frozenset(
     {"dict", "Namespace", "SimpleNamespace", "ConfigDict", "EasyDict", "AttrDict", "DotDict", "Box", "Munch"}
 )
 """Functions whose keywords, or dictionary, are settings of any type. Other calls give only their numbers."""
+
+
+_ENUMERATIONS = frozenset({"Enum", "IntEnum", "StrEnum", "Flag", "IntFlag"})
+_FLOATS = frozenset({"float", "confloat", "PositiveFloat", "NonNegativeFloat"})
+"""Types of fields that hold a float."""
 
 
 class Knob(NamedTuple):
@@ -53,8 +64,9 @@ class Knob(NamedTuple):
     value: Value
     is_quoted: bool = False
     """True for a number that stands in quotes: the default of an environment variable."""
-    choices: tuple[Scalar, ...] = ()
-    """The values that its definition allows; empty for any."""
+    definitions: tuple[ast.expr, ...] = ()
+    """The expressions around it that may state its range: its annotation, a call such as `Field(0.1, le=1)`, and the
+    text below it."""
 
 
 Knobs = dict[str, Knob]
@@ -132,8 +144,14 @@ def _in_body(
     """Return the knobs of a module's or a class's statements, by the name that holds them, and each name's line."""
     groups: dict[str, Knobs] = {}
     bound: dict[str, int] = {}
+    described: tuple[str, ...] = ()
+    """The names of the statement before."""
     for statement in statements:
-        for name, _ in names_bound(statement):
+        if isinstance(statement, ast.Expr) and is_docstring(statement):
+            for knobs in filter(None, map(groups.get, described)):
+                knobs.update({name: _with_definitions(knob, statement.value) for name, knob in knobs.items()})
+        described = tuple(name for name, _ in names_bound(statement))
+        for name in described:
             groups.pop(name, None)
             bound[name] = statement.lineno
         groups |= dict(_defined(statement, prefix, once))
@@ -155,10 +173,13 @@ def _defined(statement: ast.stmt, prefix: str, once: frozenset[str]) -> Iterator
         case ast.AnnAssign(target=ast.Name(id=name), annotation=type_, value=ast.expr() as node) if _NAME.fullmatch(
             name
         ):
-            yield name, _in_value(prefix + name, node, _is_float(type_))
+            found = _in_value(prefix + name, node, _is_float(type_))
+            yield name, {each: _with_definitions(knob, type_) for each, knob in found.items()}
         case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) if _has_room(prefix):
             yield name, dict(_in_function(statement, prefix + name, once))
-        case ast.ClassDef(name=name) if _has_room(prefix):
+        case ast.ClassDef(name=name, bases=bases) if _has_room(prefix) and not _ENUMERATIONS.intersection(
+            map(_called, bases)
+        ):
             groups, _ = _in_body(statement.body, f"{prefix}{name}.", once)
             yield name, {name: knob for group in groups.values() for name, knob in group.items()}
 
@@ -168,7 +189,23 @@ def _has_room(prefix: str) -> bool:
 
 
 def _is_float(annotation: ast.expr | None) -> bool:
-    return isinstance(annotation, ast.Name) and annotation.id == "float"
+    """Return True for `float`, `float | None`, `Optional[float]` and `Annotated[float, ...]`."""
+    match annotation:
+        case ast.Name(id=name):
+            return name in _FLOATS
+        case ast.BinOp(left=left, op=ast.BitOr(), right=ast.Constant(value=None)):
+            return _is_float(left)
+        case ast.Subscript(value=ast.Name(id="Annotated"), slice=ast.Tuple(elts=[first, *_])):
+            return _is_float(first)
+        case ast.Subscript(value=ast.Name(id="Optional" | "Annotated"), slice=inner):
+            return _is_float(inner)
+        case ast.Call(func=func):
+            return _called(func) in _FLOATS
+    return False
+
+
+def _with_definitions(knob: Knob, *definitions: ast.expr) -> Knob:
+    return knob._replace(definitions=(*knob.definitions, *definitions))
 
 
 def _in_value(name: str, node: ast.expr, is_float: bool = False) -> Knobs:
@@ -184,10 +221,18 @@ def _in_value(name: str, node: ast.expr, is_float: bool = False) -> Knobs:
                 if isinstance(key, ast.Constant) and isinstance(key.value, str) and _KEY.fullmatch(key.value):
                     found |= _in_value(f"{name}.{key.value}", value)
             return found
+        case ast.List(elts=[ast.Dict(), *_] as entries):
+            found = {}
+            for number, entry in enumerate(entries):
+                found |= _in_value(f"{name}.{number}", entry)
+            return found
         case ast.Call(func=func) if _called(func) in _HOLDS_DEFAULT:
             default = _argument(node, "default", 0)
-            knob = None if default is None else _knob(default, is_float)
-            return {name: knob} if knob else {}
+            factory = _argument(node, "default_factory", -1)
+            if default is None and isinstance(factory, ast.Lambda):
+                default = factory.body
+            found = {} if default is None else _in_value(name, default, is_float)
+            return {each: _with_definitions(knob, node) for each, knob in found.items()}
         case ast.Call(func=func, args=[ast.Dict() as settings]) if _called(func) in _HOLDS_SETTINGS:
             return _in_value(name, settings)
         case ast.Call(func=func, keywords=keywords):
@@ -227,7 +272,9 @@ def _in_function(
     ]
     for parameter, default in with_default:
         if default is not None:
-            yield from _in_value(f"{name}.{parameter.arg}", default, _is_float(parameter.annotation)).items()
+            type_ = parameter.annotation
+            for own, knob in _in_value(f"{name}.{parameter.arg}", default, _is_float(type_)).items():
+                yield own, knob if type_ is None else _with_definitions(knob, type_)
     times = Counter(bound for statement in function.body for bound, _ in names_bound(statement))
     times.update(parameter.arg for parameter in (*positional, *given.kwonlyargs))
     for node in ast.walk(function):
@@ -252,11 +299,10 @@ def _in_calls(nodes: Iterable[ast.AST]) -> list[tuple[str, Knob]]:
                 calls_as[id(argument)] = type_
             case ast.Call() if _called(node.func) in ("add_argument", "option"):
                 found += _option(node)
-            case ast.Call(args=[flag, *_]) if _called(node.func).startswith("DEFINE_"):
-                name, default = literal_value(flag), _argument(node, "default", 1)
-                knob = _knob(default, _called(node.func) == "DEFINE_float") if default is not None else None
-                if isinstance(name, str) and _KEY.fullmatch(name) and knob:
-                    found.append((f"args.{name}", knob))
+            case ast.Call(func=ast.Attribute(attr="argument"), args=[_, *_]):
+                found += _option(node)
+            case ast.Call() if _called(node.func).startswith("DEFINE_"):
+                found += _flag(node)
             case ast.Call(keywords=keywords) if _called(node.func) == "set_defaults":
                 given = ((word.arg, _knob(word.value)) for word in keywords if word.arg)
                 found += [(f"args.{name}", knob) for name, knob in given if knob]
@@ -269,22 +315,38 @@ def _in_calls(nodes: Iterable[ast.AST]) -> list[tuple[str, Knob]]:
                 call
             ):
                 found += _variable(variable, default, calls_as.get(id(node)) == "float")
+            case ast.IfExp(test=ast.Compare(left=variable, ops=[ast.In()], comparators=[owner]), orelse=default) if (
+                _called(owner) == "environ"
+            ):
+                found += _variable(variable, default, False)
     return found
 
 
+def _flag(call: ast.Call) -> list[tuple[str, Knob]]:
+    """Return the default of a flag of absl: `DEFINE_float("lr", 0.1, "its help")`."""
+    flag, default = _argument(call, "name", 0), _argument(call, "default", 1)
+    name = None if flag is None else literal_value(flag)
+    knob = None if default is None else _knob(default, _called(call.func) == "DEFINE_float")
+    if not isinstance(name, str) or not _KEY.fullmatch(name) or knob is None:
+        return []
+    return [(f"args.{name}", _with_definitions(knob, call))]
+
+
 def _option(call: ast.Call) -> list[tuple[str, Knob]]:
-    flags = [flag for flag in map(literal_value, call.args) if isinstance(flag, str) and flag.startswith("-")]
+    """Return the default of an option of argparse or click, or of an argument of click."""
+    flags = [flag for flag in map(literal_value, call.args) if isinstance(flag, str)]
     long = next((flag for flag in flags if flag.startswith("--")), flags[0] if flags else "")
     own = _argument(call, "dest", -1)
     name = literal_value(own) if own is not None else long.lstrip("-").partition("/")[0].replace("-", "_")
-    default, type_, allowed = (_argument(call, word, -1) for word in ("default", "type", "choices"))
-    if not flags or default is None or not isinstance(name, str) or not _KEY.fullmatch(name):
+    default, type_ = _argument(call, "default", -1), _argument(call, "type", -1)
+    if default is None or not isinstance(name, str) or not _KEY.fullmatch(name):
         return []
-    knob = _knob(default, _is_float(type_))
+    knob = _knob(default, _is_float(type_) or (isinstance(type_, ast.Call) and _called(type_.func) == "FloatRange"))
     if knob is None:
         return []
-    choices = _value(allowed) if allowed is not None else None
-    return [(f"args.{name}", knob._replace(choices=tuple(choices) if isinstance(choices, list) else ()))]
+    if isinstance(type_, ast.Name) and type_.id in ("int", "float"):
+        knob = _unquoted(knob, type_.id == "float")
+    return [(f"args.{name}", _with_definitions(knob, call))]
 
 
 def _reads_environment(call: ast.Call) -> bool:
@@ -300,11 +362,15 @@ def _variable(variable: ast.expr, default: ast.expr, is_float: bool) -> list[tup
     name, knob = literal_value(variable), _knob(default, is_float)
     if not isinstance(name, str) or not _KEY.fullmatch(name) or knob is None:
         return []
-    if isinstance(knob.value, str) and isinstance(knob.node, ast.Constant):
-        number = _number_in(knob.value)
-        if number is not None:
-            knob = Knob(knob.node, float(number) if is_float else number, is_quoted=True)
-    return [(f"env.{name}", knob)]
+    return [(f"env.{name}", _unquoted(knob, is_float))]
+
+
+def _unquoted(knob: Knob, is_float: bool) -> Knob:
+    """Return the number that a text holds as the knob; a knob of another kind is returned as it is."""
+    if not isinstance(knob.value, str) or not isinstance(knob.node, ast.Constant):
+        return knob
+    number = _number_in(knob.value)
+    return knob if number is None else Knob(knob.node, float(number) if is_float else number, is_quoted=True)
 
 
 def _number_in(text: str) -> int | float | None:
@@ -318,6 +384,12 @@ def _number_in(text: str) -> int | float | None:
 
 
 def _knob(node: ast.expr, is_float: bool = False) -> Knob | None:
+    match node:
+        case ast.Call(func=func, args=[inner]) if _called(func) in _CONVERTS:
+            as_float = is_float or _called(func).startswith(("float", "bfloat"))
+            knob = _knob(inner, as_float)
+            knob = _unquoted(knob, as_float) if knob else None
+            return None if knob and isinstance(knob.value, str) else knob
     value = _value(node)
     if value is None:
         return None

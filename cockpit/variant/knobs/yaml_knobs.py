@@ -23,7 +23,11 @@ _NUMBER_OR_DATE = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 """Words of another base, of sixty, of infinity, or of a date."""
-_SWITCHES = {"true": True, "false": False}
+_SWITCHES = {"true": True, "false": False, "yes": True, "no": False, "on": True, "off": False}
+_PAIRS = (("yes", "no"), ("on", "off"))
+"""Switches of YAML 1.1 in words, which YAML 1.2 reads as text: they are set in the same pair of words."""
+_INTERPOLATED = "${"
+"""The sign of a value that OmegaConf and others compute."""
 _PROPERTIES = re.compile(r"(?:[&!][^\s,\[\]{}]*\s+)*")
 """An anchor or a tag before a value, which stay when the value is set."""
 _TEXT_TAG = "tag:yaml.org,2002:str"
@@ -144,11 +148,13 @@ def _span(source: str, node: Any) -> Span:
 
 
 def _value(node: Any) -> Any:
-    """Return the value of a scalar; None for null, dates and texts of several lines.
+    """Return the value of a scalar; None for null, dates, computed values and texts of several lines.
 
     A number such as 1e-3 is text to a reader of YAML 1.1, but its author means a number.
     """
     if node.style in ("|", ">"):
+        return None
+    if _INTERPOLATED in node.value:
         return None
     if node.style in ("'", '"'):
         return storable(node.value)
@@ -175,7 +181,8 @@ def _spelled(value: Value, old: str) -> str:
     if isinstance(value, list):
         return f"[{', '.join(_spelled(each, '') for each in value)}]"
     if isinstance(value, bool):
-        word = "true" if value else "false"
+        words = next((pair for pair in _PAIRS if old.lower() in pair), ("true", "false"))
+        word = words[0] if value else words[1]
         return word.upper() if old.isupper() else word.capitalize() if old[:1].isupper() else word
     if isinstance(value, float):
         number = repr(value)
