@@ -5,7 +5,8 @@ import platform
 import re
 import subprocess
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from itertools import pairwise, takewhile
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,12 +17,21 @@ CORES_PER_SLOT = 2
 ASK_S = 10.0
 _MAKERS = frozenset({"NVIDIA", "TESLA", "GEFORCE", "AMD", "RADEON", "INSTINCT", "(TM)", "(R)"})
 """Words of a device's name that do not distinguish devices."""
-_PROCESSES = frozenset({"nproc_per_node", "num_processes", "num_gpus", "gpus_per_node"})
-"""Options of torchrun, accelerate and deepspeed for the number of processes, one for each device."""
+_PROCESSES = frozenset(
+    {"nproc_per_node", "num_processes", "num_gpus", "gpus_per_node", "devices", "gpus", "ngpus", "n_gpus"}
+)
+"""Options of torchrun, accelerate, deepspeed and Lightning for the number of processes, one for each device."""
+_MPI = frozenset({"mpirun", "mpiexec", "horovodrun"})
+_MPI_PROCESSES = frozenset({"-n", "-np"})
+_LISTED = re.compile(r"(?:[\w.-]+:)?(\d{1,3}(?:,\d{1,3})+)")
+"""Devices by number: `--gpus 0,1`, or those of a host in deepspeed's `--include localhost:0,1`."""
 _NPROC = re.compile(r"torchrun\b[^\n]{0,80}--nproc[_-]per[_-]node[= ](\d{1,3})\b")
 _PLAIN = re.compile(r"(?:python3?|uv run)(?: -\w+)* \w[\w/-]*\.py\b")
 _ALL_DEVICES = frozenset({"gpu", "auto"})
 """Values of these options that stand for all devices of the machine."""
+_CARD = re.compile(r"card(\d{1,3})")
+_SERIES = ("Card Series", "Card series", "Card Model", "Card model")
+"""Keys of rocm-smi's table for a device's name, which differ by release."""
 _MIG_LINE = re.compile(r"^\s+MIG (\S+)\s.*UUID: (MIG-[\w/-]+)\)", re.MULTILINE)
 
 
@@ -48,7 +58,7 @@ def slots(count: int = 0, gpus_per_run: int = 1) -> tuple[ClusterSpec, ...]:
     if not found:
         count = count or max(1, cores() // CORES_PER_SLOT)
         return tuple(ClusterSpec(f"cpu-{i + 1:02d}", "CPU") for i in range(count))
-    groups = [found[at : at + gpus_per_run] for at in range(0, len(found) - gpus_per_run + 1, gpus_per_run)]
+    groups = _groups(found, gpus_per_run)
     given = [groups[i % len(groups)] for i in range(count or len(groups))]
     return tuple(
         ClusterSpec(
@@ -62,17 +72,32 @@ def slots(count: int = 0, gpus_per_run: int = 1) -> tuple[ClusterSpec, ...]:
     )
 
 
+def _groups(found: Sequence[Device], size: int) -> list[list[Device]]:
+    """Return groups of devices of one class each; if no class has enough of them, groups of several classes."""
+    alike = {device.hardware: [one for one in found if one.hardware == device.hardware] for device in found}
+    full = [group[at : at + size] for group in alike.values() for at in range(0, len(group) - size + 1, size)]
+    full.sort(key=lambda group: found.index(group[0]))
+    return full or [list(found[at : at + size]) for at in range(0, len(found) - size + 1, size)]
+
+
 def devices_of_command(command: Sequence[str]) -> int:
-    """Return the number of devices for which a command starts processes, by its options of torchrun or accelerate."""
+    """Return the number of devices for which a command starts processes, by the options of its launcher."""
+    launchers = {Path(word).name for word in takewhile(lambda word: not word.endswith(".py"), command)}
     for word, following in pairwise((*command, "")):
         name, _, value = word.partition("=")
+        if name in _MPI_PROCESSES and launchers & _MPI and following.isdecimal() and following.isascii():
+            return max(1, int(following))
+        if name == "--include" and _LISTED.fullmatch(value or following):
+            return (value or following).count(",") + 1
         if name.lstrip("-").replace("-", "_") in _PROCESSES and name.startswith("--"):
             value = value or following
             if value.isascii() and value.isdigit():
                 return max(1, int(value))
+            if _LISTED.fullmatch(value):
+                return value.count(",") + 1
             if value in _ALL_DEVICES:
                 return max(1, len(devices()))
-    return 1
+    return max(1, len(devices())) if "deepspeed" in launchers else 1
 
 
 def devices_of_script(script: str) -> int:
@@ -104,53 +129,75 @@ def devices() -> list[Device]:
 
 
 def nvidia_devices() -> list[Device]:
-    """List the usable CUDA devices: all, or those that CUDA_VISIBLE_DEVICES names, in its order."""
+    """List the usable CUDA devices: all, or those that CUDA_VISIBLE_DEVICES names, in its order.
+
+    As in CUDA the first name without a device ends the list. A GPU that is divided into MIG slices is its slices.
+    """
     table = _output("nvidia-smi", "--query-gpu=index,uuid,name", "--format=csv,noheader")
     rows = [[part.strip() for part in line.split(",", 2)] for line in table.splitlines() if line.count(",") > 1]
-    found = [(index, Device(uuid, gpu_class(name))) for index, uuid, name in rows]
+    found = [(index, Device(uuid, gpu_class(name))) for index, uuid, name in rows if index.isdecimal()]
+    if not found:
+        return []
+    slices = _mig_slices([device for _, device in found])
+    whole = {index: slices.get(device.id) or [device] for index, device in found}
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if not found or visible is None:
-        return [device for _, device in found]
-    named = [part.strip() for part in visible.split(",") if part.strip()]
-    slices = _mig_slices([device for _, device in found]) if any(name.startswith("MIG-") for name in named) else {}
-    return [
-        device
-        for name in named
-        for index, device in [*found, *(("", one) for one in slices.values())]
-        if name == index or device.id.startswith(name)
-    ] + [
-        Device(name, f"{found[0][1].hardware}-MIG")
-        for name in named
-        if name.startswith("MIG-") and not any(one.startswith(name) for one in slices)
-    ]
+    if visible is None:
+        return [device for index, _ in found for device in whole[index]]
+    usable: dict[str, Device] = {}
+    for name in (part.strip() for part in visible.split(",")):
+        named = [one for index, device in found if name == index or _has_id(device, name) for one in whole[index]]
+        named = named or [one for each in slices.values() for one in each if _has_id(one, name)]
+        if not named and name.startswith("MIG-"):
+            named = [Device(name, f"{found[0][1].hardware}-MIG")]  # it is not listed here
+        if not named:
+            break
+        usable |= {device.id: device for device in named}
+    return list(usable.values())
 
 
-def _mig_slices(found: Sequence[Device]) -> dict[str, Device]:
-    """Return the MIG slices of this machine by UUID, as `nvidia-smi -L` lists them below their GPUs."""
-    slices: dict[str, Device] = {}
+def _has_id(device: Device, name: str) -> bool:
+    """Return True if a name is a device's UUID or the beginning of it, which CUDA takes too."""
+    return name.startswith(("GPU-", "MIG-")) and device.id.startswith(name)
+
+
+def _mig_slices(found: Sequence[Device]) -> dict[str, list[Device]]:
+    """Return the MIG slices of each divided GPU by its UUID, as `nvidia-smi -L` lists them below it."""
+    slices: dict[str, list[Device]] = {}
     parts = re.split(r"^GPU \d+: ", _output("nvidia-smi", "-L"), flags=re.MULTILINE)[1:]
     for part in parts:
         parent = next((device for device in found if device.id in part.splitlines()[0]), None)
         for profile, uuid in _MIG_LINE.findall(part):
-            slices[uuid] = Device(uuid, f"{parent.hardware if parent else 'GPU'}-MIG-{profile}")
+            hardware = f"{parent.hardware if parent else 'GPU'}-MIG-{profile}"
+            slices.setdefault(parent.id if parent else "", []).append(Device(uuid, hardware))
     return slices
 
 
 def amd_devices() -> list[Device]:
-    """List the usable ROCm devices: all, or those that HIP_VISIBLE_DEVICES names, in its order."""
+    """List the usable ROCm devices: all, or those that HIP_VISIBLE_DEVICES names, in its order.
+
+    Without it HIP reads CUDA_VISIBLE_DEVICES. ROCR_VISIBLE_DEVICES hides devices from HIP, which counts the others.
+    """
     try:
         text = _output("rocm-smi", "--showproductname", "--json") or "{}"
         cards = msgspec.json.decode(text, type=dict[str, dict[str, Any]])
     except (msgspec.MsgspecError, RecursionError):
         return []
+    numbered = {int(own[1]): card for name, card in cards.items() if (own := _CARD.fullmatch(name))}
+    hidden_by = "ROCR_VISIBLE_DEVICES"
+    variable = hidden_by if os.environ.get(hidden_by) else "HIP_VISIBLE_DEVICES"
     found = []
-    for number, (_, card) in enumerate(sorted(cards.items())):
-        series = card.get("Card Series") or card.get("Card series") or card.get("Card model") or "GPU"
-        found.append(Device(str(number), gpu_class(str(series)), "HIP_VISIBLE_DEVICES"))
-    visible = os.environ.get("HIP_VISIBLE_DEVICES")
+    for number, (_, card) in enumerate(sorted(numbered.items())):
+        series = next((name for key in _SERIES if (name := str(card.get(key) or "")) not in ("", "N/A")), "GPU")
+        found.append(Device(str(number), gpu_class(series), variable))
+    visible = os.environ.get(variable, os.environ.get("CUDA_VISIBLE_DEVICES"))
     if visible is None:
         return found
-    return [device for name in visible.split(",") for device in found if device.id == name.strip()]
+    usable: dict[str, Device] = {}
+    for name in (part.strip() for part in visible.split(",")):
+        if (named := next((device for device in found if device.id == name), None)) is None:
+            break
+        usable[name] = named
+    return list(usable.values())
 
 
 def apple_devices() -> list[Device]:
@@ -167,9 +214,12 @@ def gpu_class(name: str) -> str:
 
 
 def _output(*command: str) -> str:
-    """Return the standard output of a command; empty if it cannot be run or fails."""
+    """Return the standard output of a command; empty if it cannot be run.
+
+    One that fails may have printed the devices that still work.
+    """
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=ASK_S, check=True).stdout
+        return subprocess.run(command, capture_output=True, text=True, timeout=ASK_S, check=False).stdout
     except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
         return ""
 
@@ -190,5 +240,5 @@ def lock_names(spec: ClusterSpec) -> list[str]:
     """List the names that a slot's devices are locked by: unique on this machine, the same in every session."""
     if not is_exclusive(spec):
         return ["this machine's CPU"]
-    kind = "" if spec.device_variable in ("", "CUDA_VISIBLE_DEVICES") else f"{spec.device_variable.split('_')[0]} "
+    kind = "HIP " if spec.device_variable in ("HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES") else ""
     return [f"{kind}{device}" if device else spec.hardware for device in spec.device.split(",")]
