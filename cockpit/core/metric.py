@@ -106,9 +106,9 @@ class Metric(msgspec.Struct, frozen=True, omit_defaults=True):
         return tuple(dict.fromkeys([one.name for one in self.constraints] + [one.name for one in self.tie_breaks]))
 
     def unit(self, name: str) -> str:
-        """Return the unit that a metric's limits or name tell; empty if the baseline's first result does."""
+        """Return the unit that a metric's name or limits tell; empty if the baseline's first result does."""
         stated = (one.unit for one in self.constraints if one.name == name and one.unit)
-        return next(stated, "") or unit_in_name(name)
+        return unit_in_name(name) or next(stated, "")
 
     def score(self, value: float) -> float:
         """Return the score of a value."""

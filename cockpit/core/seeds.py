@@ -1,7 +1,8 @@
 """The way in which a session's code receives a run's seed: `Session.seed_by`.
 
-Besides the two constants it is `env:NAME`, a variable; `arg:--FLAG`, an option of the command line; or empty, for the
-variable SEED, which every run gets and which the code may or may not read.
+Besides the two constants it is `env:NAME`, a variable; `arg:--FLAG`, an option of the command line, or `arg:seed=`
+where the option and the number are one word; or empty, for the variable SEED, which every run gets and which the code
+may or may not read.
 """
 
 NO_SEED = "none"

@@ -1,5 +1,6 @@
 """Choose what the runs of a new session may read, use and leave."""
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -10,6 +11,8 @@ from cockpit.create.error import CreateError
 from cockpit.fleet.secret_names import is_secret
 from cockpit.session.settings import Settings
 from cockpit.variant.inputs import Inputs
+
+_VARIABLES = re.compile(r"[A-Za-z_*?][\w*?]*", re.ASCII)
 
 
 def access_of(settings: Settings, repo: Path, links: dict[str, str], on_clusters: bool) -> RunAccess:
@@ -23,6 +26,15 @@ def access_of(settings: Settings, repo: Path, links: dict[str, str], on_clusters
     for name in research.env:
         if is_secret(name):
             raise CreateError(f"[research] env: {name} looks like a secret, and no secret reaches a run: remove it")
+        if not _VARIABLES.fullmatch(name):
+            raise CreateError(
+                f"[research] env: {name!r} is not the name of a variable: expected one such as DATA_DIR or HF_*"
+            )
+    for pattern in research.artifacts:
+        if pattern.startswith(("/", "~")) or ".." in Path(pattern).parts:
+            raise CreateError(
+                f"[research] artifacts: {pattern} leads out of the folder of a run: expected one such as out/*.pt"
+            )
     return RunAccess(
         confine=confine,
         network=research.network,

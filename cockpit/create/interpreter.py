@@ -183,7 +183,7 @@ def run_setup(setup: Setup, repo: Path, store: VariantStore, heard: Callable[[st
     except OSError as error:
         code, last = 127, f"it cannot be started: {error}"
     if code:
-        why = (first_error or last)[-_SHOWN_CHARACTERS:]
+        why = (first_error or last or "it printed nothing")[-_SHOWN_CHARACTERS:]
         raise SetupError(
             f"setup `{' '.join(setup.command)}` ended with exit code {code}: {why}; mend it, then run the same command"
             " again, or name another Python with --command"

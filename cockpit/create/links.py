@@ -40,6 +40,17 @@ def find_links(
     return links
 
 
+def check_links(store: VariantStore, repo: Path, wanted: Iterable[str]) -> None:
+    """Raise InputError for a path of the setting `links` that leads out of the repository, or that git stores."""
+    for path in wanted:
+        if path.startswith(("/", "~")) or ".." in PurePosixPath(path).parts:
+            raise InputError(
+                f"a link is a path inside the repository: instead of --links {path} give --readable {path}"
+            )
+        if (repo / path).is_file() and not (repo / path).is_symlink() and store.is_tracked(path):
+            raise InputError(f"git stores {path}, so every run has it: leave it out of --links")
+
+
 def input_notes(found: Inputs, script: str, environment: Iterable[str], seed_by: str) -> list[str]:
     """Return sentences on what the code reads and a run does not get: paths that lead out, variables that are set."""
     notes = []

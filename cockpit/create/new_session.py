@@ -14,7 +14,7 @@ from cockpit.create.checks import check_metric, check_score_command, check_start
 from cockpit.create.error import CreateError
 from cockpit.create.fleet_spec import fleet_spec
 from cockpit.create.folder import check_place, write_session
-from cockpit.create.links import InputError, find_links
+from cockpit.create.links import InputError, check_links, find_links
 from cockpit.create.model_estimate import estimated
 from cockpit.create.notes import input_notes_of, notes_of
 from cockpit.create.plan import Plan
@@ -98,6 +98,7 @@ def _links(store: VariantStore, variant: Variant, plan: Plan, local: bool) -> di
     if local:
         try:
             research = plan.settings.research
+            check_links(store, plan.repo, research.links)
             return find_links(store, variant.commit, plan.repo, research.links, words_of(research.command))
         except InputError as error:
             raise CreateError(str(error)) from None

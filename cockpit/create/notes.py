@@ -1,14 +1,19 @@
 """Tell the person what they should know before the first run."""
 
+import re
+
 from cockpit.core.events import Event, Said, Trouble
-from cockpit.core.metric import DEFAULT_NAME, tells_direction
+from cockpit.core.metric import DEFAULT_NAME, direction_of, tells_direction
 from cockpit.core.model import Session
+from cockpit.core.nearest import did_you_mean
 from cockpit.create.data_paths import outside_data
 from cockpit.create.knob_ranges import knobs_note
 from cockpit.create.links import input_notes
 from cockpit.create.plan import Plan
 from cockpit.create.rescoring import scored_by_themselves
 from cockpit.create.sky_session import read_task_file
+from cockpit.fleet.printed_names import spelt
+from cockpit.variant.guess.printed import printed_in_text, printed_names
 from cockpit.variant.inputs import Inputs
 from cockpit.variant.store import Variant
 
@@ -22,9 +27,14 @@ def notes_of(plan: Plan, session: Session, variant: Variant, at: float) -> list[
         notes.append(Said(at=at, author="cockpit", text=scored_by_themselves(plan, session)))
     if session.metric.name != DEFAULT_NAME or session.metric.is_higher_better:
         text = f"The metric is {session.metric.name}, {session.metric.better}"
-        if not plan.settings.research.direction and not tells_direction(session.metric.name):
+        name, given = session.metric.name, plan.settings.research.direction
+        if not given and not tells_direction(name):
             text += ", because its name tells no direction: --direction max changes that"
+        elif given and tells_direction(name) and direction_of(name) is not session.metric.direction:
+            text += f", as --direction {given} says; its name tells the other direction"
         notes.append(Said(at=at, author="cockpit", text=text))
+    if meant := _misspelt(plan, session):
+        notes.append(Trouble(at=at, text=meant))
     if session.fleet.kind == "sky":
         for word in read_task_file(plan.repo, session.fleet.infra).words:
             notes.append(Said(at=at, author="cockpit", text=f"experiment.yaml: {word}"))
@@ -40,6 +50,22 @@ def notes_of(plan: Plan, session: Session, variant: Variant, at: float) -> list[
         text = "No API key, so grid proposes. `cockpit doctor` says where Claude's key goes; then `:proposer claude`."
         notes.append(Said(at=at, author="cockpit", text=text))
     return notes
+
+
+def _misspelt(plan: Plan, session: Session) -> str:
+    """Return the question about a metric that the script does not name, where it prints one of nearly that name."""
+    metric = session.metric
+    if not plan.settings.research.metric or metric.pattern or metric.score_command:
+        return ""
+    try:
+        source = (plan.repo / session.script).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""  # the checks of the script tell
+    if re.search(spelt([metric.name]), source, re.IGNORECASE):
+        return ""
+    printed = printed_names(source) if session.script.endswith(".py") else printed_in_text(source)
+    meant = did_you_mean(metric.name, list(dict.fromkeys(one.name for one in printed)))
+    return f"{session.script} prints no {metric.name}: {meant}" if meant else ""
 
 
 def input_notes_of(plan: Plan, found: Inputs, session: Session, at: float) -> list[Event]:

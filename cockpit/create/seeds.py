@@ -1,5 +1,6 @@
 """Find where the code takes the seed of a run, and add one if the person asked for that."""
 
+import re
 from typing import NamedTuple
 
 import msgspec
@@ -12,6 +13,8 @@ from cockpit.variant.seeding import VARIABLE, Seeding, find_seeding, with_seed
 from cockpit.variant.store import Variant, VariantStore
 
 ADD = "add"
+_OPTION = re.compile(r"-{1,2}[A-Za-z][\w.-]*=?|\+{0,2}[A-Za-z][\w./]*=")
+"""An option such as `--seed`, `--seed=`, or the `seed=` of Hydra, whose number follows in the same word."""
 SHOWN_LINES = 4
 """Lines of the offered change that a note shows."""
 
@@ -32,12 +35,14 @@ def seeded_baseline(store: VariantStore, setting: str, at: float) -> Seeded:
     """Store the baseline and return how its code takes a seed. Raises SeedSettingError or VariantError."""
     variant = store.baseline()
     kind, _, name = setting.partition(":")
-    if setting and setting != ADD and not (kind in ("env", "arg") and name):
+    is_given = (kind == "env" and name.isidentifier()) or (kind == "arg" and bool(_OPTION.fullmatch(name)))
+    if setting and setting != ADD and not is_given:
         raise SeedSettingError(
-            f"[research] seed_by: {setting!r} is invalid: expected env:NAME, arg:--FLAG, or {ADD} to change the code"
+            f"[research] seed_by: {setting!r} is invalid: expected env:NAME, arg:--FLAG, arg:seed= for one word, or"
+            f" {ADD} to change the code"
         )
-    if kind in ("env", "arg"):
-        return Seeded(variant, setting)
+    if is_given:
+        return Seeded(variant, setting, _unread(store, variant.commit, name, at))
     seeding = _seeding(store, variant.commit)
     if setting == ADD:
         if not seeding.is_fixed or store.script not in seeding.fixed:
@@ -60,6 +65,16 @@ def seeded_baseline(store: VariantStore, setting: str, at: float) -> Seeded:
         said = Said(at=at, author="cockpit", text=f"Runs get their seed as {seeding.option}, an option of the code")
         return Seeded(variant, f"arg:{seeding.option}", (said,))
     return Seeded(variant, "")
+
+
+def _unread(store: VariantStore, commit: str, name: str, at: float) -> tuple[Event, ...]:
+    """Return a trouble if no script names the variable or the option that a person gave."""
+    word = re.compile(rf"(?<![a-z]){'[-_]'.join(map(re.escape, re.split('[-_]', name.strip('-=+'))))}", re.IGNORECASE)
+    scripts = {store.script: store.source(commit)} | store.scripts(commit)
+    if any(word.search(text) for text in scripts.values()):
+        return ()
+    text = f"{' and '.join(list(scripts)[:3])} {'do' if len(scripts) > 1 else 'does'} not name {name}, the seed by"
+    return (Trouble(at=at, text=f"{text} --seed-by: if nothing reads it, a repeat is the same run again"),)
 
 
 def _seeding(store: VariantStore, commit: str) -> Seeding:

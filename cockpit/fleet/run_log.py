@@ -239,7 +239,9 @@ class RunLog:
                 last = (
                     f"{cut_bytes / 1e6:.0f} MB of its output are not in its log: print the score last, and less before"
                 )
-            return _failed(Outcome.CRASH, f"{who} ended well but printed no {name}; {last}")
+            pattern = self.metric.pattern
+            lacks = f"no line matches the pattern {pattern!r} of {name}" if pattern else f"printed no {name}"
+            return _failed(Outcome.CRASH, f"{who} ended well but {lacks}; {last}")
         number = log.values.number(name, math.inf)
         if number is None:
             is_shape = not self.metric.pattern and _HAS_DIGIT.match(printed) and not number_of(printed, math.inf)

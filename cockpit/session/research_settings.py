@@ -102,7 +102,11 @@ class ResearchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     seed_by: Annotated[
         str,
-        Flag("where the code takes a run's seed: env:NAME, arg:--FLAG, or add for the change that new offers", "WHERE"),
+        Flag(
+            "where the code takes a run's seed: env:NAME, arg:--FLAG, arg:seed= for one word, or add for the change"
+            " that new offers",
+            "WHERE",
+        ),
     ] = ""
     """Empty for a guess."""
     knobs: dict[str, KnobSetting | Literal["exclude", "pin"]] = {}

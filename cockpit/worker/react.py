@@ -303,4 +303,5 @@ def _with_seed(session: Session, seed: int) -> tuple[str, ...]:
     kind, _, option = session.seed_by.partition(":")
     if kind != "arg":
         return session.run_command
-    return (*(session.run_command or (sys.executable, "-u", session.script)), option, str(seed))
+    given = (f"{option}{seed}",) if option.endswith("=") else (option, str(seed))
+    return (*(session.run_command or (sys.executable, "-u", session.script)), *given)

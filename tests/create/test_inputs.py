@@ -57,6 +57,26 @@ def test_a_link_to_nothing_is_refused_when_the_session_is_made(tmp_path: Path) -
         make(tmp_path, repo, NewSession(fleet="local", clusters=1), 1_772_000_000.0)
 
 
+@pytest.mark.parametrize(
+    ("research", "sentence"),
+    [
+        (ResearchSettings(links=("/etc",)), "a link is a path inside the repository: instead of --links /etc give"),
+        (ResearchSettings(links=("../data",)), "instead of --links ../data give --readable ../data"),
+        (ResearchSettings(links=("train.py",)), "git stores train.py, so every run has it"),
+        (ResearchSettings(artifacts=("/tmp/*",)), r"artifacts: /tmp/\* leads out of the folder of a run"),
+        (ResearchSettings(artifacts=("../*.pt",)), "leads out of the folder of a run"),
+        (ResearchSettings(env=("A B",)), "'A B' is not the name of a variable"),
+    ],
+)
+def test_a_path_or_a_name_that_no_run_can_have_is_refused(
+    tmp_path: Path, research: ResearchSettings, sentence: str
+) -> None:
+    repo = repository(tmp_path / "repo", READS)
+    (tmp_path / "data").mkdir()
+    with pytest.raises(CreateError, match=sentence):
+        make(tmp_path, repo, NewSession(fleet="local", clusters=1), 1_772_000_000.0, research)
+
+
 def test_an_imported_module_that_was_not_committed_is_refused_by_name(tmp_path: Path) -> None:
     repo = repository(tmp_path / "repo", 'from model import X\nprint("val_bpb:", X)\n')
     (repo / "model.py").write_text("X = 0.98\n")

@@ -65,6 +65,33 @@ def test_a_direction_that_is_left_out_follows_the_name(tmp_path: Path) -> None:
     assert "The metric is val_acc, higher is better" in [message.text for message in state.messages]
 
 
+def test_limits_that_leave_room_are_taken() -> None:
+    found = metric_of(ResearchSettings(constraints=("acc >= 0.5", "acc <= 0.5", "memory < 1 GB", "memory > 500 MB")))
+    assert len(found.constraints) == 4
+
+
+def test_a_direction_against_the_name_is_told(tmp_path: Path) -> None:
+    state = state_of(made(tmp_path, ResearchSettings(metric="val_acc", direction="min")))
+    assert "The metric is val_acc, lower is better, as --direction min says; its name tells the other direction" in [
+        message.text for message in state.messages
+    ]
+
+
+@pytest.mark.parametrize(
+    ("metric", "told"),
+    [
+        ("val_ac", ["train.py prints no val_ac: did you mean val_acc?"]),
+        ("VAL ACC", []),
+        ("throughput", []),
+    ],
+)
+def test_a_metric_that_the_script_prints_under_nearly_that_name_is_asked_about(
+    tmp_path: Path, metric: str, told: list[str]
+) -> None:
+    state = state_of(made(tmp_path, ResearchSettings(metric=metric)))
+    assert [message.text for message in state.messages if "did you mean" in message.text] == told
+
+
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
@@ -75,6 +102,9 @@ def test_a_direction_that_is_left_out_follows_the_name(tmp_path: Path) -> None:
         ("loss", "loss"),
         ("constraints", ("acc == 3",)),
         ("constraints", ("val_bpb < 3",)),
+        ("constraints", ("acc >= 0.9", "acc <= 0.5")),
+        ("constraints", ("acc > 0.5", "acc <= 0.5")),
+        ("constraints", ("memory < 500 MB", "memory > 1 GB")),
         ("score_command", "python 'score.py"),
     ],
 )

@@ -125,9 +125,41 @@ def test_a_seed_goes_where_the_code_takes_it(tmp_path: Path) -> None:
     ("seed_by", "script", "sentence"),
     [
         ("add", "import random\nprint('val_bpb: 1')\n", "does not seed itself"),
-        ("SEED", UPSTREAM_LIKE, "expected env:NAME, arg:--FLAG, or add"),
+        ("SEED", UPSTREAM_LIKE, "expected env:NAME, arg:--FLAG, arg:seed= for one word, or add"),
+        ("arg:seed", UPSTREAM_LIKE, "'arg:seed' is invalid"),
+        ("env:MY SEED", UPSTREAM_LIKE, "'env:MY SEED' is invalid"),
     ],
 )
 def test_a_setting_that_does_not_fit_is_refused(tmp_path: Path, seed_by: str, script: str, sentence: str) -> None:
     with pytest.raises((SeedSettingError, CreateError), match=sentence):
         local_session(tmp_path, script=script, research=ResearchSettings(seed_by=seed_by))
+
+
+@pytest.mark.parametrize(
+    ("seed_by", "line", "is_told"),
+    [
+        ("env:MY_SEED", "", True),
+        ("env:MY_SEED", "import os\nseed = os.environ.get('MY_SEED')\n", False),
+        ("arg:--rng-seed", "", True),
+        ("arg:--rng-seed", "p.add_argument('--rng_seed')\n", False),
+        ("arg:seed=", "class Config:\n    seed: int = 1\n", False),
+    ],
+)
+def test_a_seed_that_no_script_reads_is_told(tmp_path: Path, seed_by: str, line: str, is_told: bool) -> None:
+    script = f"DEPTH = 8\n{line}print('val_bpb: 1')\n"
+    folder = local_session(tmp_path, script=script, mode="manual", research=ResearchSettings(seed_by=seed_by))
+    told = [message.text for message in state_of(folder).messages if "the seed by --seed-by" in message.text]
+    assert len(told) == is_told
+    assert all(f"not name {seed_by.partition(':')[2]}, the seed" in text for text in told)
+
+
+def test_a_seed_may_be_one_word_with_its_option(tmp_path: Path) -> None:
+    script = "import sys\nDEPTH = 8\nseed = sys.argv[1].removeprefix('seed=')\nprint('val_bpb:', int(seed) / 1e6)\n"
+    folder = local_session(tmp_path, script=script, mode="manual", research=ResearchSettings(seed_by="arg:seed="))
+    worker_process.start(folder)
+    try:
+        wait_for(lambda: state_of(folder).incumbent == "e0000", 60, "the baseline")
+    finally:
+        worker_process.terminate(folder)
+    first = runs_of(folder, "e0000")[0]
+    assert first.metrics and first.metrics.score == first.seed / 1e6

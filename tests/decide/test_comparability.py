@@ -103,7 +103,9 @@ def test_a_value_in_a_unit_of_another_kind_does_not_count() -> None:
     ("limit", "printed", "value", "unit"),
     [
         ("peak_vram_mb < 64000", (45.0, "GB"), 45_000.0, "MB"),
-        ("peak_vram_mb < 64 GB", (45_000.0, "MB"), 45.0, "GB"),
+        ("peak_vram_mb < 64 GB", (45_000.0, "MB"), 45_000.0, "MB"),
+        ("peak_vram_mb < 64 GB", (45.0, "GB"), 45_000.0, "MB"),
+        ("peak memory < 64 GB", (45_000.0, "MB"), 45.0, "GB"),
         ("wall < 2 min", (63.0, "s"), 1.05, "min"),
         ("latency < 5", (0.98, "s"), 980.0, "ms"),
         ("latency < 5", (980.0, ""), 980.0, "ms"),
