@@ -74,7 +74,7 @@ def test_a_path_or_a_name_that_no_run_can_have_is_refused(
     repo = repository(tmp_path / "repo", READS)
     (tmp_path / "data").mkdir()
     with pytest.raises(CreateError, match=sentence):
-        make(tmp_path, repo, NewSession(fleet="local", clusters=1), 1_772_000_000.0, research)
+        make(tmp_path, repo, NewSession(fleet="local", clusters=1), 1_772_000_000.0, research=research)
 
 
 def test_an_imported_module_that_was_not_committed_is_refused_by_name(tmp_path: Path) -> None:
