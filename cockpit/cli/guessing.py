@@ -18,7 +18,7 @@ from cockpit.report.results import clean
 from cockpit.session.research_settings import ResearchSettings, script_of, words_of
 from cockpit.variant.errors import VariantError
 from cockpit.variant.guard import source_names_metric
-from cockpit.variant.guess.commands import with_python
+from cockpit.variant.guess.commands import absent_script, with_python
 from cockpit.variant.guess.listing import Guessed, Listing
 from cockpit.variant.guess.printed_output import names_in_output
 from cockpit.variant.guess.reading import read_listing
@@ -205,7 +205,8 @@ class Guesser:
                 if setting == "metric":
                     print(f"{setting:<10} not found in the code: the trial run is read for it")
             elif not guessed.value:
-                print(f"{setting:<10} not found: {FLAGS[setting]} names it")
+                absent = absent_script(self._listing) if setting == "command" else ""
+                print(f"{setting:<10} not found: {clean(absent) or f'{FLAGS[setting]} names it'}")
             elif guessed.candidates:
                 print(f"{setting:<10} one of {len(guessed.candidates)}:")
                 for one in guessed.candidates:

@@ -4,7 +4,7 @@ import ast
 import importlib.util
 import os
 from contextlib import closing
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
@@ -47,6 +47,26 @@ def check_start(settings: Settings) -> None:
         case "sim":
             if command:
                 raise CreateError("[research] command has no effect: a simulated fleet starts nothing")
+
+
+def check_limits(settings: Settings) -> None:
+    """Refuse a time limit that ends every run within its budget."""
+    research = settings.research
+    if 0 < research.time_limit_s <= research.time_budget_s:
+        raise CreateError(
+            f"[research] time_limit_s: {research.time_limit_s:g} s would end every run within its budget of"
+            f" {research.time_budget_s:g} s: expected more"
+        )
+
+
+def check_command(store: VariantStore, words: tuple[str, ...], links: tuple[str, ...]) -> None:
+    """Refuse a command whose Python file git does not store, and no link holds."""
+    at = next((at for at, word in enumerate(words) if PurePosixPath(word).name.startswith("python")), len(words))
+    script = next((word for word in words[at + 1 :] if not word.startswith("-")), "")
+    given = [word for word in words[at + 1 :] if word in ("-m", "-c")]
+    is_own = script.endswith(".py") and not given and not script.startswith(("/", "~", "..", "$", *links))
+    if is_own and not store.is_tracked(script):
+        raise CreateError(f"[research] command: git stores no {script}, so no run would have it")
 
 
 def check_metric(metric: Metric, spec: FleetSpec) -> None:

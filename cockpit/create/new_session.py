@@ -10,7 +10,13 @@ from cockpit.core.model import PROPOSERS, Envelope, Mode
 from cockpit.create.access import with_outside_data
 from cockpit.create.agents import check_agents, proposer_events
 from cockpit.create.baseline_wave import baseline_wave
-from cockpit.create.checks import check_metric, check_score_command, check_start
+from cockpit.create.checks import (
+    check_command,
+    check_limits,
+    check_metric,
+    check_score_command,
+    check_start,
+)
 from cockpit.create.error import CreateError
 from cockpit.create.fleet_spec import fleet_spec
 from cockpit.create.folder import check_place, write_session
@@ -40,10 +46,13 @@ def check(folder: SessionFolder, repo: Path, settings: Settings) -> None:
     check_agents(settings)
     _check_prior(settings)
     check_start(settings)
+    check_limits(settings)
     store = _store(folder.name, repo, settings)
     try:
         store.check_baseline()
-        words = metric_of(settings.research).score_command
+        research = settings.research
+        check_command(store, words_of(research.command), research.links)
+        words = metric_of(research).score_command
         check_score_command(store, repo, words)
     finally:
         store.close()

@@ -191,6 +191,18 @@ def test_a_folder_without_evidence_is_refused_by_the_flags(place: Path) -> None:
     )
 
 
+def test_a_script_that_the_documents_start_and_that_is_gone_is_named(place: Path) -> None:
+    repo = made(place, "print(1)\n")
+    (repo / "README.md").write_text("    $ python train.py --fast\n")
+    (repo / "tools").mkdir()
+    (repo / "tools" / "train.py").write_text("")
+    commit(repo)
+    shown = cockpit(place, *NEW, "--yes", cwd=repo).stdout
+    assert (
+        "command    not found: README.md line 1 starts train.py, which is not there; there is tools/train.py" in shown
+    )
+
+
 def test_the_reading_of_a_large_file_is_reported(place: Path) -> None:
     repo = made(place)
     (repo / "train.py").write_text('DEPTH = 8\nprint("val_bpb: 0.98")\n' + f"# {'x' * 98}\n" * 3_000)

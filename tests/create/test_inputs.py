@@ -66,6 +66,9 @@ def test_a_link_to_nothing_is_refused_when_the_session_is_made(tmp_path: Path) -
         (ResearchSettings(artifacts=("/tmp/*",)), r"artifacts: /tmp/\* leads out of the folder of a run"),
         (ResearchSettings(artifacts=("../*.pt",)), "leads out of the folder of a run"),
         (ResearchSettings(env=("A B",)), "'A B' is not the name of a variable"),
+        (ResearchSettings(command="python other.py"), "command: git stores no other.py, so no run would have it"),
+        (ResearchSettings(command="env A=1 python3 -u pkg/other.py --lr 1"), "git stores no pkg/other.py"),
+        (ResearchSettings(time_budget_s=100, time_limit_s=10), "time_limit_s: 10 s would end every run within its"),
     ],
 )
 def test_a_path_or_a_name_that_no_run_can_have_is_refused(

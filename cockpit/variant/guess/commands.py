@@ -86,6 +86,22 @@ def documented_commands(listing: Listing) -> list[Command]:
     )
 
 
+def absent_script(listing: Listing) -> str:
+    """Return a clause on the first script that a document starts and that the repository lacks; empty for none."""
+    for document in listing.documents():
+        for number, line in _joined(listing, document):
+            stripped = line.strip()
+            for start in _STARTS.finditer(stripped):
+                words, _ = _words(stripped[start.start() :].split("`", 1)[0])
+                script = next((word for word in words if word.endswith(".py")), "")
+                if not script or not is_run(script) or _PLACEHOLDER.search(script) or listing.resolve(script, document):
+                    continue
+                same = sorted(path for path in listing.paths if path.endswith(f"/{PurePosixPath(script).name}"))
+                there = f"; there is {same[0]}" if len(same) == 1 else ""
+                return f"{document} line {number} starts {script}, which is not there{there}"
+    return ""
+
+
 def _edited_modules(listing: Listing) -> frozenset[str]:
     """Return the modules of the files that the documents say are edited."""
     paths = (PurePosixPath(one.value) for one in edited_files(listing))
