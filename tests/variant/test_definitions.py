@@ -42,6 +42,7 @@ def test_a_value_inside_its_definition_is_found_and_set(source: str, name: str, 
         "best = float('inf')\n",
         "name = float(text)\n",
         "x = torch.tensor([a, 1])\n",
+        "tools = [{'name': 'read', 'required': ['path']}]\n",
     ],
 )
 def test_members_of_an_enumeration_and_computed_values_are_no_knobs(source: str) -> None:

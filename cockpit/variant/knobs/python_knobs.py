@@ -7,7 +7,7 @@
 | `config.lr = 0.1`, `config["lr"] = 0.1`, set once in the file; `cfg`, `args` and such names too | `config.lr` |
 | `config = {"lr": 0.1, "model": {"depth": 8}}`, `config = dict(lr=0.1)` | `config.lr`, `config.model.depth` |
 | `optimizer = AdamW(parameters, lr=0.1)` | `optimizer.lr` |
-| `layers = [{"units": 64}]` | `layers.0.units` |
+| `layers = [{"units": 64, "act": "relu"}]` | `layers.0.units` |
 | `class Config:` with `depth: int = 8`, `field(default=8)`, or `field(default_factory=lambda: 8)` | `Config.depth` |
 | `def main(lr=0.1):` | `main.lr` |
 | `lr = 0.1` in `main`, where nothing else there binds `lr` | `main.lr` |
@@ -224,7 +224,9 @@ def _in_value(name: str, node: ast.expr, is_float: bool = False) -> Knobs:
         case ast.List(elts=[ast.Dict(), *_] as entries):
             found = {}
             for number, entry in enumerate(entries):
-                found |= _in_value(f"{name}.{number}", entry)
+                # Their texts are mostly messages and descriptions of tools.
+                held = _in_value(f"{name}.{number}", entry)
+                found |= {own: knob for own, knob in held.items() if not _holds_text(knob.value)}
             return found
         case ast.Call(func=func) if _called(func) in _HOLDS_DEFAULT:
             default = _argument(node, "default", 0)
@@ -243,6 +245,10 @@ def _in_value(name: str, node: ast.expr, is_float: bool = False) -> Knobs:
                     found |= _in_value(f"{name}.{keyword.arg}", keyword.value)
             return found
     return {}
+
+
+def _holds_text(value: Value) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and any(isinstance(each, str) for each in value))
 
 
 def _called(func: ast.expr) -> str:
