@@ -64,7 +64,8 @@ def main() -> None:
         repository(repo, knobs)
         runs = [measured(repo, Path(place) / f"sessions{number}") for number in range(RUNS)]
     print(
-        f"`cockpit new` on {knobs:,} knobs in {len(configuration(knobs)):,} bytes of YAML, load {os.getloadavg()[0]:.0f}"
+        f"`cockpit new` on {knobs:,} knobs in {len(configuration(knobs)):,} bytes of YAML, at a load of"
+        f" {os.getloadavg()[0]:.0f}"
     )
     for processor, wall, memory in runs:
         print(f"{processor:6.2f} s of a processor, {wall:6.2f} s in all, {memory:.0f} MB")

@@ -470,3 +470,18 @@ def test_branches_of_other_sessions_and_of_an_earlier_one_of_this_name_are_not_i
     store.check_baseline()
     store.advance(store.baseline().commit)
     store.check_baseline()
+
+
+def test_a_hook_of_the_person_is_not_run_and_keeps_no_branch_from_moving(repo: Path) -> None:
+    git = git_in(repo)
+    store = VariantStore(repo, "night")
+    baseline = store.baseline()
+    hooks = repo / ".git" / "refusing"
+    hooks.mkdir()
+    for name in ("reference-transaction", "post-checkout", "pre-commit"):
+        (hooks / name).write_text(f"#!/bin/sh\ntouch {hooks}/ran\nexit 1\n")
+        (hooks / name).chmod(0o755)
+    git("config", "core.hooksPath", str(hooks))
+    assert store.advance(baseline.commit) == ""
+    assert git("-c", "core.hooksPath=/dev/null", "rev-parse", "cockpit/night").strip() == baseline.commit
+    assert not (hooks / "ran").exists()
