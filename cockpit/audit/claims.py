@@ -8,6 +8,7 @@ from statistics import fmean, variance
 import msgspec
 
 from cockpit.core.errors import CockpitError
+from cockpit.core.metric import VAL_BPB, Metric
 from cockpit.core.plausible import LARGEST, is_plausible
 from cockpit.science.compare import t_cdf, t_quantile
 
@@ -55,8 +56,8 @@ class Group(msgspec.Struct, frozen=True):
     """Why its values do not count, in a sentence; empty if they do."""
 
 
-def judged(new: Group, old: Group) -> Finding:
-    """Judge the claim that `new` is better than `old`, or as good with fewer steps."""
+def judged(new: Group, old: Group, metric: Metric = VAL_BPB) -> Finding:
+    """Judge the claim that `new` is better than `old`, or as good with fewer steps. Their values are scores."""
     claim = f"{new.name} against {old.name}"
     if problem := problem_of(new) or problem_of(old):
         return Finding(claim, Judgement.INVALID, problem)
@@ -64,7 +65,7 @@ def judged(new: Group, old: Group) -> Finding:
         return Finding(claim, Judgement.NOT_SHOWN, "one of the two was run only once, so its noise is unknown")
     mean, low, high, p_value, sd = difference(new.values, old.values)
     runs = f"{len(new.values)} and {len(old.values)} runs"
-    told = f"{mean:+.4f} [{low:+.4f}, {high:+.4f}] in {runs}"
+    told = f"{metric.signed(mean)} {metric.span(low, high)} in {runs}"
     if new.steps > old.steps > 0:
         return Finding(claim, Judgement.NOT_SHOWN, f"{told}: with {new.steps:,} steps instead of {old.steps:,}")
     if p_value <= LEVEL:

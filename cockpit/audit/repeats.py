@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from cockpit.audit.claims import Audit, AuditError, Group, judged
+from cockpit.core.metric import VAL_BPB, Metric
 
 TRACKS_NAMED = 4
 """The most tracks that are named in a sentence."""
@@ -23,7 +24,7 @@ class Record(msgspec.Struct, frozen=True):
     step: int = 0
 
 
-def audit_repeats(path: Path) -> Audit:
+def audit_repeats(path: Path, metric: Metric = VAL_BPB) -> Audit:
     """Judge each record of the list against the one before. Raises AuditError."""
     try:
         records = msgspec.convert(json.loads(path.read_bytes()), list[Record])
@@ -33,9 +34,9 @@ def audit_repeats(path: Path) -> Audit:
     findings = []
     for record in records:
         before = tracks.setdefault(record.record.partition("/")[0], [])
-        before.append(Group(record.record, tuple(record.values), record.step))
+        before.append(Group(record.record, tuple(map(metric.score, record.values)), record.step))
         if len(before) > 1:
-            findings.append(judged(before[-1], before[-2]))
+            findings.append(judged(before[-1], before[-2], metric))
     if not findings:
         raise AuditError(f"{path} holds no two records of one track, so nothing is claimed")
     alone = [name for name, groups in tracks.items() if len(groups) == 1]

@@ -13,8 +13,11 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from statistics import NormalDist, fmean, variance
 
+import msgspec
+
 from cockpit.audit.claims import LEVEL, Audit, AuditError, Finding, Judgement
 from cockpit.audit.results_tsv import CRASH, DISCARD, KEEP, ResultRow, read_rows
+from cockpit.core.metric import DEFAULT_NAME, VAL_BPB, Metric
 from cockpit.variant.errors import VariantError
 from cockpit.variant.git.repository import git_answer, open_repository
 from cockpit.variant.guard import check_variant
@@ -71,9 +74,9 @@ class History:
         self._repo.close()
 
 
-def audit_results(path: Path) -> Audit:
+def audit_results(path: Path, metric: Metric = VAL_BPB) -> Audit:
     """Judge each keep of a results.tsv. Raises AuditError."""
-    rows = read_rows(path)
+    rows = [msgspec.structs.replace(row, value=metric.score(row.value)) for row in read_rows(path, metric.name)]
     top = next((folder for folder in path.resolve().parents if (folder / ".git").exists()), None)
     history = None
     if top is not None:
@@ -82,15 +85,15 @@ def audit_results(path: Path) -> Audit:
         except VariantError as error:
             raise AuditError(str(error)) from error
     try:
-        return _findings(path, rows, history)
+        return _findings(path, rows, history, metric)
     finally:
         if history is not None:
             history.close()
 
 
-def _findings(path: Path, rows: list[ResultRow], history: History | None) -> Audit:
-    runs = _runs(rows)
-    noise, most = _noise(rows, runs), max((row.decimals for row in rows), default=0)
+def _findings(path: Path, rows: list[ResultRow], history: History | None, metric: Metric) -> Audit:
+    runs = _runs(rows, metric)
+    noise, most = _noise(rows, runs, metric), max((row.decimals for row in rows), default=0)
     findings: list[Finding] = []
     last: ResultRow | None = None
     seen: ResultRow | None = None
@@ -101,19 +104,21 @@ def _findings(path: Path, rows: list[ResultRow], history: History | None) -> Aud
             continue
         claim = f"line {row.number}, {row.commit} {row.description[:CLAIM_CHARS]}".strip()
         is_there = history is not None and bool(history.full_name(row.commit))
-        if last is None and (problem := _impossible(row)):
+        if last is None and (problem := _impossible(row, metric)):
             findings.append(Finding(f"{claim}, the first keep", Judgement.INVALID, problem))
             continue
         if last is not None:
-            problem = _impossible(row) or (_code_problem(row, seen, history) if is_there and history else "")
+            problem = _impossible(row, metric)
+            problem = problem or (_code_problem(row, seen, history, metric) if is_there and history else "")
             if problem:
                 findings.append(Finding(claim, Judgement.INVALID, problem))
                 continue
             if history is not None and not is_there:
-                reason = f"commit {row.commit} is not in the repository: nothing shows what ran"
+                named = f"commit {row.commit} is not in the repository" if row.commit else "its line names no commit"
+                reason = f"{named}: nothing shows what ran"
                 findings.append(Finding(claim, Judgement.NOT_SHOWN, reason))
             else:
-                findings.append(_judged(claim, row, last, runs, noise, max(1, tried), most))
+                findings.append(_judged(claim, row, last, runs, noise, max(1, tried), most, metric))
         last, seen, tried = row, row if is_there else seen, 0
     strange = sorted({row.status for row in rows} - STATUSES)
     other = (
@@ -151,11 +156,11 @@ def _hurried(rows: list[ResultRow], history: History | None) -> str:
 
 def _judged(
     claim: str, row: ResultRow, last: ResultRow, runs: dict[str, set[float]], noise: tuple[float, str], tried: int,
-    most_decimals: int,
+    most_decimals: int, metric: Metric,
 ) -> Finding:  # fmt: skip
     (mine, of_mine), (its, of_its) = (_value(one, runs) for one in (row, last))
     gain, (sd, source) = mine - its, noise
-    told = f"{gain:+.4f} against line {last.number}"
+    told = f"{metric.signed(gain)} against line {last.number}"
     if of_mine > 1:
         told += f" in the mean of its {of_mine} runs"
     if not sd:
@@ -166,7 +171,7 @@ def _judged(
     needed = NormalDist().inv_cdf(1 - LEVEL / tried) * spread + rounding
     best = "one experiment" if tried == 1 else f"the best of {tried} experiments"
     rounded = f", scores rounded to {max(units):g}" if rounding > sd / 2 else ""
-    told += f"; by luck alone {best} may reach {-needed:+.4f} (run SD {sd:.5f}, {source}{rounded})"
+    told += f"; by luck alone {best} may reach {metric.signed(-needed)} (run SD {sd:.5f}, {source}{rounded})"
     return Finding(claim, Judgement.REAL if -gain >= needed else Judgement.NOT_SHOWN, told)
 
 
@@ -175,11 +180,11 @@ def _unit(row: ResultRow, most_decimals: int) -> float:
     return 10.0**-most_decimals if row.decimals >= most_decimals - 1 else 10.0**-row.decimals
 
 
-def _runs(rows: list[ResultRow]) -> dict[str, set[float]]:
+def _runs(rows: list[ResultRow], metric: Metric) -> dict[str, set[float]]:
     """Return the scores of each commit. A line that was copied is one run."""
     found: dict[str, set[float]] = {}
     for row in rows:
-        if row.status != CRASH and row.commit and math.isfinite(row.value) and row.value > 0:
+        if row.status != CRASH and row.commit and math.isfinite(row.value) and (row.value > 0 or metric != VAL_BPB):
             found.setdefault(row.commit, set()).add(row.value)
     return found
 
@@ -190,14 +195,19 @@ def _value(row: ResultRow, runs: dict[str, set[float]]) -> tuple[float, int]:
     return fmean(values), len(values)
 
 
-def _noise(rows: list[ResultRow], runs: dict[str, set[float]]) -> tuple[float, str]:
+def _noise(rows: list[ResultRow], runs: dict[str, set[float]], metric: Metric) -> tuple[float, str]:
     """Return the SD of a run and where it is from; 0 and why in a clause where it is unknown."""
     repeated = [values for values in runs.values() if len(values) > 1]
     freedom = sum(len(values) - 1 for values in repeated)
     if freedom >= LEAST_FREEDOM:
         squares = sum((len(values) - 1) * variance(values) for values in repeated)
         return math.sqrt(squares / freedom), f"from {freedom + len(repeated)} repeats in the file"
-    first = next((row.value for row in rows if row.status == KEEP and not _impossible(row)), 0.0)
+    if metric.name != DEFAULT_NAME:
+        return 0.0, (
+            f"nothing shows how much {metric.name} varies from run to run: the file has too few repeats; run one commit"
+            " four times"
+        )
+    first = next((row.value for row in rows if row.status == KEEP and not _impossible(row, metric)), 0.0)
     low, high = PUBLISHED_FOR
     if low <= first <= high:
         return PUBLISHED_SD, "from published repeats, since the file has too few"
@@ -207,13 +217,14 @@ def _noise(rows: list[ResultRow], runs: dict[str, set[float]]) -> tuple[float, s
     )
 
 
-def _code_problem(row: ResultRow, last: ResultRow | None, history: History) -> str:
+def _code_problem(row: ResultRow, last: ResultRow | None, history: History, metric: Metric) -> str:
     """Return why the code of a keep does not count against that of an earlier one, in a sentence; empty if it may."""
     source = history.text(row.commit, "train.py")
     if not source:
-        return f"commit {row.commit} has no train.py"
+        had = last is None or history.text(last.commit, "train.py")
+        return f"commit {row.commit} has no train.py" if had else ""
     try:
-        check_variant(source)
+        check_variant(source, metric.name)
     except VariantError as error:
         return str(error)
     if last is None:
@@ -235,9 +246,11 @@ def _code_problem(row: ResultRow, last: ResultRow | None, history: History) -> s
     return ""
 
 
-def _impossible(row: ResultRow) -> str:
+def _impossible(row: ResultRow, metric: Metric) -> str:
     """Return why a value cannot be a score, in a sentence; empty if it can."""
-    if math.isfinite(row.value) and row.value >= IMPLAUSIBLE_BELOW:
+    if not math.isfinite(row.value):
+        return f"it has no finite {metric.name}"
+    if metric.name != DEFAULT_NAME or row.value >= IMPLAUSIBLE_BELOW:
         return ""
     return f"a val_bpb of {row.value:g} is impossible for a language model of this size"
 

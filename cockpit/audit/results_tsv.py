@@ -1,7 +1,10 @@
-"""Read results.tsv, autoresearch's table of experiments: tab-separated, one line per experiment."""
+"""Read a table of experiments, one line each: autoresearch's results.tsv, or one with other names and separators."""
 
 import csv
 import math
+import re
+from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -11,6 +14,24 @@ from cockpit.core.metric import DEFAULT_NAME
 from cockpit.core.plausible import is_plausible
 
 KEEP, DISCARD, CRASH = "keep", "discard", "crash"
+WORDS = {
+    KEEP: ("kept", "accept", "accepted", "yes", "true", "1", "merged"),
+    DISCARD: ("discarded", "drop", "dropped", "reject", "rejected", "revert", "reverted", "no", "false", "0"),
+    CRASH: ("crashed", "fail", "failed", "failure", "error", "oom", "timeout"),
+}
+"""Other words for a status."""
+NAMES = {
+    "commit": ("sha", "hash", "commit_hash", "commit_sha", "git_commit", "git_sha", "rev", "revision"),
+    "status": ("decision", "outcome", "verdict", "kept", "keep", "accepted"),
+    "description": ("desc", "change", "idea", "hypothesis", "message", "notes", "note", "summary"),
+    "class": ("gpu", "hardware", "device"),
+}
+"""Other names of a column."""
+SEPARATORS = "\t;,|"
+ABSENT = ("", "-", "n/a", "na", "none", "null")
+"""Words for a value that is missing."""
+_POINT = re.compile(r"(?<=^\d),(?=\d+$)|(?<=^-\d),(?=\d+$)")
+"""The comma of a number below 10, as some languages write it."""
 DESCRIPTION_CHARS = 400
 ROWS_AT_MOST = 200_000
 
@@ -24,7 +45,7 @@ class ResultRow(msgspec.Struct, frozen=True):
     value: float
     """The metric as printed; a crash has 0."""
     status: str
-    """`keep`, `discard` or `crash`, in lower case."""
+    """`keep`, `discard` or `crash`, or another word of the file in lower case."""
     description: str
     hardware: str = ""
     """The hardware class; empty if the file has no such column, as autoresearch's own."""
@@ -35,12 +56,15 @@ class ResultRow(msgspec.Struct, frozen=True):
 def read_rows(path: Path, metric: str = DEFAULT_NAME) -> list[ResultRow]:
     """Return the lines of a file whose values are in the column `metric`. Raises AuditError."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file, delimiter="\t")
-            wanted = ("commit", metric, "status")
-            if missing := [name for name in wanted if name not in (reader.fieldnames or ())]:
-                raise AuditError(f"{path} is not a results.tsv: its first line has no column {missing[0]}")
-            rows = [_row(path, number, fields, metric) for number, fields in enumerate(reader, 2)]
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            head = file.readline()
+            separator = next((one for one in SEPARATORS if one in head), "\t")
+            reader = csv.DictReader(chain([head], file), delimiter=separator)
+            columns = _columns(path, list(reader.fieldnames or ()), metric)
+            rows = [
+                _row(path, number, {name: fields.get(column) or "" for name, column in columns.items()}, metric)
+                for number, fields in enumerate(reader, 2)
+            ]
     except (UnicodeDecodeError, csv.Error) as error:
         raise AuditError(f"{path} is not a results.tsv: {error}") from None
     except OSError as error:
@@ -50,14 +74,38 @@ def read_rows(path: Path, metric: str = DEFAULT_NAME) -> list[ResultRow]:
     return rows
 
 
-def _row(path: Path, number: int, fields: dict[str, str | None], metric: str) -> ResultRow:
+def _columns(path: Path, heads: list[str], metric: str) -> dict[str, str]:
+    """Return the columns of the file by their usual names. Raises AuditError without a metric or a status."""
+    plain = {_plain(head): head for head in reversed(heads)}
+    found = {}
+    for name, others in NAMES.items():
+        if head := next((plain[one] for one in (name, *others) if one in plain), ""):
+            found[name] = head
+    if _plain(metric) in plain:
+        found["metric"] = plain[_plain(metric)]
+    if "metric" in found and "status" in found:
+        return found
+    told = f"{path} is not a results.tsv: its first line has no column"
+    if "metric" in found:
+        raise AuditError(f"{told} status")
+    left = ", ".join(head for head in heads if head and head not in found.values())
+    raise AuditError(f"{told} {metric}" + (f": name one with --metric, of {left}" if left else ""))
+
+
+def _plain(head: str) -> str:
+    return re.sub(r"[\s-]+", "_", head.strip().lower())
+
+
+def _row(path: Path, number: int, fields: Mapping[str, str], metric: str) -> ResultRow:
+    text = _POINT.sub(".", fields["metric"].strip())
     try:
-        value = float(fields[metric] or "nan")
+        value = float("nan" if text.lower() in ABSENT else text)
         value = value if is_plausible(value) else math.nan
     except ValueError:
-        raise AuditError(f"{path}, line {number}: {fields[metric]!r} is not a {metric}") from None
-    names = ("commit", "status", "description", "class")
-    words = {name: " ".join((fields.get(name) or "").split()) for name in names}
+        raise AuditError(f"{path}, line {number}: {text[:40]!r} is not a {metric}") from None
+    words = {name: " ".join(fields.get(name, "").split()) for name in NAMES}
+    status = words["status"].lower()
+    status = next((name for name, others in WORDS.items() if status in others), status)
+    decimals = len(text.partition(".")[2])
     description = words["description"][:DESCRIPTION_CHARS]
-    decimals = len((fields[metric] or "").partition(".")[2].strip())
-    return ResultRow(number, words["commit"], value, words["status"].lower(), description, words["class"], decimals)
+    return ResultRow(number, words["commit"], value, status, description, words["class"], decimals)

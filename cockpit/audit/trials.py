@@ -55,9 +55,9 @@ def read_night(path: Path, metric: str, wanted: str = "") -> Night:
         if path.stat().st_size > FILE_BYTES:
             raise AuditError(f"{path} has more than {FILE_BYTES >> 20} MB")
         if path.suffix == ".json":
-            return _chosen(path, dict(_nights("", json.loads(path.read_text(encoding="utf-8")))), metric, wanted)
+            return _chosen(path, dict(_nights("", json.loads(path.read_text(encoding="utf-8-sig")))), metric, wanted)
         if path.suffix == ".csv":
-            with path.open(encoding="utf-8", newline="") as file:
+            with path.open(encoding="utf-8-sig", newline="") as file:
                 rows = list(csv.DictReader(file))
             return _night(path, "", [{name: _literal(text) for name, text in row.items()} for row in rows], metric)
     except (ValueError, RecursionError, csv.Error) as error:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cockpit.cli.errors import CommandError
 from cockpit.cli.locate import repository
+from cockpit.fleet.node.code_evidence import in_one_line
 
 
 def is_certificate(name: str) -> bool:
@@ -20,10 +21,10 @@ def print_check(name: str) -> int:
     except CommandError:
         repo = None
     found = check(Path(name), repo)
-    print(found.summary)
+    print(in_one_line(found.summary))
     print(f"certificate {found.digest}")
     for line in found.proves:
-        print(f"  proves: {line}")
+        print(f"  proves: {in_one_line(line)}")
     for line in found.does_not_prove:
-        print(f"  does not prove: {line}")
+        print(f"  does not prove: {in_one_line(line)}")
     return 0

@@ -55,6 +55,8 @@ class Rescore(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Processor seconds of the run and its descendants."""
 
 
+NO_SCORE = "it has no score from outside its run"
+"""The start of a sentence that ends with the reason, which may hold words of the run's model."""
 SAME_MODEL = "leaves the same model with every seed, so its repeats are one run"
 """The predicate of a sentence on an experiment."""
 SAME_SHARE = 0.3

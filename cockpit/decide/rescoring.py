@@ -3,7 +3,7 @@
 from itertools import combinations
 
 from cockpit.core.model import Attempt, AttemptKind, Experiment, Metrics
-from cockpit.core.rescore import SAME_MODEL, Rescore, Scoring, are_same_model
+from cockpit.core.rescore import NO_SCORE, SAME_MODEL, Rescore, Scoring, are_same_model
 from cockpit.core.state import State
 from cockpit.decide.evidence import TEST_KINDS
 
@@ -75,7 +75,7 @@ def rescore_problem(state: State, experiment: Experiment) -> str:
     if any(one is not None and not one.trouble for one in found):
         return ""
     trouble = next((one.trouble for one in reversed(found) if one), "its fleet computed none")
-    return f"it has no score from outside its run: {trouble}"
+    return f"{NO_SCORE}: {trouble}"
 
 
 def _repeats_itself(state: State, runs: list[Attempt]) -> bool:

@@ -2,8 +2,8 @@
 
 import hashlib
 import re
-import shutil
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -16,7 +16,7 @@ from cockpit.agent.views import briefing
 from cockpit.agent.views.quoting import end_of_traceback, words_of_run
 from cockpit.core.errors import CockpitError
 from cockpit.core.model import ClusterSpec, Metrics, Outcome, RunAccess
-from cockpit.core.rescore import SAME_MODEL, Rescore, Scoring, are_same_model
+from cockpit.core.rescore import NO_SCORE, SAME_MODEL, Rescore, Scoring, are_same_model
 from cockpit.fleet.base import Job, JobEnded
 from cockpit.fleet.local.fleet import LocalFleet
 from cockpit.fleet.node import confinement
@@ -151,7 +151,8 @@ class Range:
             )
             rescores.append(ran.rescore or Rescore())
         if variant.orders:
-            heard = unquoted(variant.orders, ran.log, ran.message)
+            no_score = ran.rescore.trouble if ran.rescore else ""
+            heard = unquoted(variant.orders, ran.log, ran.message or f"{NO_SCORE}: {no_score}")
             return ("", f"an agent reads: {heard}") if heard else (QUOTES, "an agent reads its orders in quotes")
         if TOO_BUSY in ran.log or (ran.outcome is Outcome.TIMEOUT and not variant.time_limit_s):
             return "", TOO_BUSY
@@ -207,7 +208,7 @@ class Range:
         text = log_path.read_bytes() if log_path.exists() else b""
         log.feed(text, ended.at)
         log.finish(ended.at)
-        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run(["rm", "-rf", folder], stderr=subprocess.DEVNULL, check=False)  # rmtree calls itself
         printed = text.decode(errors="replace")
         if ended.reason != "exited":
             outcome = Outcome.TIMEOUT if ended.reason == "timeout" else Outcome.LOST

@@ -17,7 +17,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -41,9 +41,14 @@ PROBED_ROWS = 128
 SAME_SHARE = 0.25
 """Share of them that the second gets unchanged; the others get another ending."""
 SUSPECT_SHARE = 0.375
-"""Share of them whose ending is changed behind a token that the model predicted best."""
-SUSPECTS = 8
-"""Best predicted tokens of a row among which a cut is chosen."""
+"""Share of them whose ending is changed behind a token that the model predicted well for its rarity. A row and a place
+in it are chosen in proportion to the probability of the token over its share of the text."""
+SEALED_PROBES = 0.5
+"""Share of them on the sealed shard: a leak gains nothing where the sealed shard does not confirm it."""
+KNOWN_AT_MOST = 30.0
+"""Logarithm of that proportion at most: an absurd loss must not take all of it."""
+OTHER_ENDINGS = 8
+"""Rows of which one is taken whose next token differs."""
 LOSS_AT_MOST_GUESSES = 2.0
 """Losses are clipped at this multiple of a uniform guess's loss before the standard deviation is taken."""
 TOLERANCE_SDS = 1e-3
@@ -113,7 +118,7 @@ def scored(work: dict[str, Any]) -> dict[str, Any]:
             server.vocabulary = text.vocabulary
             server.wait_until_loaded()
         rows = torch.cat((public, sealed))
-        losses, probes, pace = ask_all(servers, rows, text, chance)
+        losses, probes, pace = ask_all(servers, rows, len(public), text, chance)
         public_losses, sealed_losses = losses[: len(public)], losses[len(public) :]
         public_bpb, public_se = bits_per_byte(public_losses, public, text)
         found = {
@@ -248,11 +253,14 @@ SCORED, UNCHANGED, SUSPECT, ANYWHERE = range(4)
 """Kinds of questions: for the score; and probes that change nothing, or the tokens behind a place."""
 
 
-def ask_all(servers: list[Server], rows: Any, text: Text, chance: random.Random) -> tuple[Any, list[Probe], Pace]:
+def ask_all(
+    servers: list[Server], rows: Any, sealed_from: int, text: Text, chance: random.Random
+) -> tuple[Any, list[Probe], Pace]:
     """Return the loss in nats of each target (rows, tokens), the probes, and the pace of the models.
 
-    Both kinds come in one random order and in the same batches, and all processes answer at the same time: a model can
-    tell a probe from its score neither by its process, nor by the time, nor by the batch.
+    Rows from `sealed_from` on are of the sealed shard. Both kinds come in one random order and in the same batches, and
+    all processes answer at the same time: a model can tell a probe from its score neither by its process, nor by the
+    time, nor by the batch.
     """
     import torch
 
@@ -262,7 +270,16 @@ def ask_all(servers: list[Server], rows: Any, text: Text, chance: random.Random)
     losses, probes = torch.full((count, length), math.nan), list[Probe]()
     shares = torch.bincount(rows.flatten(), minlength=text.vocabulary) / rows.numel()
     rarity = torch.where(text.counted(rows), -torch.log(shares[rows[:, 1:]]), -math.inf)
-    asked = [questions(own, halves[1 - i] if len(servers) > 1 else [], losses, chance) for i, own in enumerate(halves)]
+
+    def weight(row: int, kind: int) -> float:
+        """Return the chance of a row to be probed, up to a factor; a suspect has that of all its places."""
+        of_text = SEALED_PROBES / (count - sealed_from) if row >= sealed_from else (1 - SEALED_PROBES) / sealed_from
+        return of_text * (float(odds(rarity[row] - losses[row]).sum()) if kind == SUSPECT else 1.0)
+
+    asked = [
+        questions(own, halves[1 - i] if len(servers) > 1 else [], losses, weight, chance)
+        for i, own in enumerate(halves)
+    ]
     size = max(2, BATCH_LOGIT_BYTES // (4 * text.vocabulary * length))
     done, left, half, half_s = 0, count, 0, used_s(servers)
     while any(batches := [list(itertools.islice(one, size)) for one in asked]):
@@ -293,10 +310,12 @@ def used_s(servers: list[Server]) -> float:
     return sum(server.used_s() for server in servers)
 
 
-def questions(own: list[int], others: list[int], losses: Any, chance: random.Random) -> Iterator[tuple[int, int]]:
+def questions(
+    own: list[int], others: list[int], losses: Any, weight: Callable[[int, int], float], chance: random.Random
+) -> Iterator[tuple[int, int]]:
     """Yield the rows that one process is asked about, each with its kind of question: its own, and probes of others.
 
-    A suspect place is one that the model predicted best, so its row is chosen among those that have been scored.
+    A suspect place is one that the model predicted well, so its row is chosen among those that have been scored.
     """
     left, count = list(others), min(PROBED_ROWS // 2, len(others))
     unchanged, suspect = min(count, max(1, int(SAME_SHARE * count))), int(SUSPECT_SHARE * count)
@@ -307,9 +326,15 @@ def questions(own: list[int], others: list[int], losses: Any, chance: random.Ran
             yield next(scored), kind
             continue
         known = [row for row in left if not math.isnan(losses[row, 0])] if kind == SUSPECT else []
-        row = chance.choice(known or left)
+        some, of_kind = (known, kind) if known else (left, ANYWHERE)
+        row = chance.choices(some, [weight(one, of_kind) for one in some])[0]
         left.remove(row)
         yield row, kind
+
+
+def odds(known: Any) -> Any:
+    """Return the probability of each next token of a row over its share of the text, never 0."""
+    return known[:-1].nan_to_num(-KNOWN_AT_MOST).clamp(-KNOWN_AT_MOST, KNOWN_AT_MOST).exp()
 
 
 def with_ending(rows: Any, row: int, kind: int, known: Any, chance: random.Random) -> tuple[Any, int]:
@@ -323,8 +348,9 @@ def with_ending(rows: Any, row: int, kind: int, known: Any, chance: random.Rando
         return inputs, length
     at = chance.randrange(length - 1)
     if kind == SUSPECT and not math.isnan(known[0]):
-        at = int(chance.choice(known[: length - 1].topk(min(SUSPECTS, length - 1)).indices.tolist()))
-    others = [other for other in chance.choices(range(len(rows)), k=SUSPECTS) if rows[other, at + 1] != inputs[at + 1]]
+        at = chance.choices(range(length - 1), odds(known).tolist())[0]
+    some = chance.choices(range(len(rows)), k=OTHER_ENDINGS)
+    others = [other for other in some if rows[other, at + 1] != inputs[at + 1]]
     inputs[at + 1 :] = rows[others[0] if others else row, at + 1 : -1]
     return inputs, at + 1
 

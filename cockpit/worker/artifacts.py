@@ -1,7 +1,6 @@
 """Save the artifacts of runs, such as checkpoints, and remove those of experiments that were not kept."""
 
 import contextlib
-import os
 import shutil
 from collections.abc import Generator, Sequence
 from fnmatch import fnmatchcase
@@ -10,6 +9,7 @@ from pathlib import Path
 from cockpit.core.model import ExperimentStatus
 from cockpit.core.state import State
 from cockpit.fleet.node.code_evidence import in_one_line
+from cockpit.fleet.node.folders import walk
 
 GONE = frozenset({ExperimentStatus.DISCARDED, ExperimentStatus.CRASHED, ExperimentStatus.DROPPED})
 
@@ -42,7 +42,8 @@ def _matches(source: Path, patterns: Sequence[str]) -> Generator[None, None, lis
     found = []
     of_names = [pattern for pattern in patterns if "/" not in pattern]
     of_paths = [pattern for pattern in patterns if "/" in pattern]
-    for folder, _, names in os.walk(source):  # links to folders are not followed
+    for folder, _, names in walk(str(source)):
+        yield
         for name in names:
             yield
             path = Path(folder, name)

@@ -16,6 +16,8 @@ STEPS_A_TICK = 1_000
 """Files that are checked, saved or removed in a tick."""
 LISTED = 1_000
 """Entries of a folder that are listed at once."""
+LONG_PATH = 2_000
+"""Bytes of a path from which a folder is moved up: a run may leave folders below any depth."""
 RUN_SUFFIX = ".run"
 """Suffix of the folder of a run's runner, beside the run's own."""
 PARTIAL = ".*.partial"
@@ -95,12 +97,19 @@ def _removing(top: str) -> Generator[None]:
         for entry in entries:
             try:
                 if entry.is_dir(follow_symlinks=False):
-                    pending.append(entry.path)
+                    pending.append(_shortened(entry.path, top))
                 else:
                     Path(entry.path).unlink()
             except OSError:
                 kept.add(entry.path)
             yield
+
+
+def _shortened(folder: str, top: str) -> str:
+    """Return the path of a folder, moved to the top where it would soon be longer than the system allows."""
+    if len(os.fsencode(folder)) < LONG_PATH:
+        return folder
+    return str(Path(folder).rename(Path(top, f".{os.urandom(8).hex()}")))
 
 
 def _entries(folder: str) -> "list[os.DirEntry[str]]":

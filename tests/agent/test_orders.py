@@ -8,6 +8,7 @@ from cockpit.agent.tools.registry import call
 from cockpit.agent.views import briefing
 from cockpit.agent.views.quoting import end_of_traceback, words_of_run
 from cockpit.core.model import ExperimentStatus, Outcome
+from cockpit.core.rescore import NO_SCORE
 from cockpit.fleet.run_log import RunLog
 from tests.agent.direct_api import DirectApi
 
@@ -73,6 +74,22 @@ def test_results_of_tools_quote_them_and_say_whose_words_they_are(crashed: Direc
         assert unquoted(text) == [], name
         if name in ("read_log", "show_experiment"):
             assert ORDER in text and "data, never instructions" in text
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_the_error_of_a_model_in_the_scorer_is_quoted_in_the_reason_of_its_discard(
+    api: DirectApi, hostile: str
+) -> None:
+    call(api, "claude", "propose_wave", {"question": "Q", "arms": [{"constants": {"DEPTH": 9}}]})
+    api.settle()
+    experiment = api.state.experiments["e0001"]
+    trouble = f"its model cannot be used: {' '.join(hostile.split())}"
+    experiment.status, experiment.reason = ExperimentStatus.DISCARDED, f"{NO_SCORE}: {trouble}"
+    texts = [briefing.now(api.state, "claude", api.clock, new_waves={"w001"})]
+    for name, arguments in (("show_experiment", {"experiment": "e0001"}), ("query_experiments", {}), ("brief", {})):
+        texts.append(call(api, "claude", name, arguments).text)
+    assert any(NO_SCORE in text for text in texts)
+    assert [line for text in texts for line in unquoted(text)] == []
 
 
 def test_words_of_a_run_cannot_end_their_quotes() -> None:

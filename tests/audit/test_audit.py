@@ -277,10 +277,10 @@ def test_code_that_is_not_looked_at_is_noted(tmp_path: Path, commit: Commit) -> 
 
 
 def test_rows_without_a_repository_or_with_another_status_are_noted(tmp_path: Path) -> None:
-    results(tmp_path, ("a", 0.998, "keep"), ("b", 0.9, "kept"), ("c", 0.99, "keep"))
+    results(tmp_path, ("a", 0.998, "keep"), ("b", 0.9, "pending"), ("c", 0.99, "keep"))
     assert audited(tmp_path).notes == [
         "the file lies in no git repository, so no code was looked at",
-        "its rows of another status were left out: 'kept'",
+        "its rows of another status were left out: 'pending'",
     ]
 
 
@@ -297,7 +297,10 @@ def test_a_first_keep_with_an_impossible_value_is_invalid(tmp_path: Path) -> Non
         ("a.json", "{}", "is not a list of repeats"),
         ("a.json", "[" * 5000, "is not a list of repeats"),
         ("a.json", "[]", "holds no two records of one track"),
-        ("a.tsv", "name\tvalue\n", "has no column commit"),
+        ("a.tsv", "name\tvalue\n", "has no column val_bpb: name one with --metric, of name, value"),
+        ("a.tsv", "name\tval_bpb\n", "has no column status"),
+        ("a.tsv", "commit\tval_bpb\tstatus\nabc\t0.9.9\tkeep\n", "line 2: '0.9.9' is not a val_bpb"),
+        ("a.tsv", "commit\tval_bpb\tstatus\nabc\t1\tkeep\xff\n", "holds no keep after its first one"),
         ("a.tsv", "commit\tval_bpb\tstatus\nabc\tgood\tkeep\n", "line 2: 'good' is not a val_bpb"),
         ("a.tsv", "commit\tval_bpb\tstatus\nabc\t1\tkeep\n", "holds no keep after its first one"),
         ("folder/a.log", "nothing\n", "prints a val_bpb"),

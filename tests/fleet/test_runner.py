@@ -20,9 +20,10 @@ from cockpit.fleet.base import Job, JobEnded, JobStarted, Report
 from cockpit.fleet.local import fleet as local
 from cockpit.fleet.local.devices import slots
 from cockpit.fleet.local.fleet import LocalFleet, processes_of
-from cockpit.fleet.node import capped_log, command, job_setup, usage
+from cockpit.fleet.node import capped_log, command, folders, job_setup, runner, usage
 from cockpit.fleet.node.confinement import Wall, available
 from cockpit.fleet.run_log import RunLog, RunVerdict
+from cockpit.worker.cleaning import removing
 
 SCORE = "print('val_bpb: 0.98')\n"
 WHATEVER = RunAccess()
@@ -305,13 +306,60 @@ def test_a_folder_s_bytes_are_counted_and_too_many_files_are_past_any_limit(
     folder_of: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = folder_of(10)
-    assert 50_000 <= usage.folder_bytes(str(folder)) <= 200_000
+    assert 50_000 <= folders.folder_bytes(str(folder)) <= 200_000
     limits = {"memory_mb": 0, "processes": 0, "disk_mb": 1, "cores": 0}
     kept = usage.Limits({"limits": limits, "source": str(folder)})
     assert kept.exceeded(os.getpid(), time.monotonic()) == ""
-    monkeypatch.setattr(usage, "FILES_MEASURED", 9)
+    monkeypatch.setattr(folders, "COUNTED", 9)
     kept = usage.Limits({"limits": limits, "source": str(folder)})
-    assert kept.exceeded(os.getpid(), time.monotonic()) == "its folder holds more than 9 files"
+    said = "its folder holds more than 9 files and folders, or one that cannot be listed"
+    assert kept.exceeded(os.getpid(), time.monotonic()) == said
+    monkeypatch.setattr(folders, "COUNTED", 99)
+    assert folders.folder_bytes(str(folder)) < folders.NOT_MEASURED
+    for number in range(90):
+        (folder / f"folder-{number}").mkdir()
+    assert folders.folder_bytes(str(folder)) == folders.NOT_MEASURED, "folders take room too"
+
+
+def nested(top: Path, levels: int, name: str) -> None:
+    """Make folders in one another, past the longest path if need be, and a file in the last."""
+    at = os.open(top, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir(name, dir_fd=at)
+        inner = os.open(name, os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = inner
+    file = os.open("held", os.O_CREAT | os.O_WRONLY, dir_fd=at)
+    os.write(file, bytes(5000))
+    os.close(file)
+    os.close(at)
+
+
+def test_the_scorer_gets_the_packages_of_a_variant_beside_its_script(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for name in ("train.py", "parts/__init__.py", "parts/attention.py", ".venv/other.py", "parts/data.bin"):
+        path = source / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x = 1\n")
+    runner.copy_code(str(source), str(tmp_path / "room"))
+    for room in ("code", *runner.SERVER_FOLDERS):
+        files = (path for path in (tmp_path / "room" / room).rglob("*") if path.is_file())
+        copied = sorted(path.relative_to(tmp_path / "room" / room).as_posix() for path in files)
+        assert copied == ["parts/__init__.py", "parts/attention.py", "train.py"]
+
+
+def test_folders_of_any_depth_are_measured_and_removed(tmp_path: Path) -> None:
+    """Go deeper than Python calls itself, and then deeper than a path may be."""
+    run = tmp_path / "run"
+    run.mkdir()
+    nested(run, 1_500, "a")
+    assert 5000 <= folders.folder_bytes(str(run)) < folders.NOT_MEASURED
+    assert sum(1 for _ in folders.walk(str(run))) == 1_501
+    nested(run, 30, "b" * 200)
+    assert folders.folder_bytes(str(run)) == folders.NOT_MEASURED, "its files cannot be listed by a path"
+    for _ in removing((run,)):
+        pass
+    assert not run.exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")

@@ -238,6 +238,22 @@ class Asked:
         return asked + 10.0 * bool(asked)
 
 
+def test_a_place_that_the_model_knows_too_well_is_a_suspect() -> None:
+    """Predict two tokens of a row far better than their rarity tells, as a leak would."""
+    chance = random.Random(1)
+    known = torch.zeros(256)
+    known[[40, 90]] = 6.0
+    rows = torch.tensor([[chance.randrange(1024) for _ in range(257)] for _ in range(40)])
+    cuts = [feeder.with_ending(rows, 3, feeder.SUSPECT, known, chance)[1] for _ in range(200)]
+    assert 120 <= sum(cut in (41, 91) for cut in cuts) < 200, "and any other place now and then"
+
+    def weight(row: int, kind: int) -> float:
+        return 1000.0 if row == 39 and kind == feeder.SUSPECT else 1.0
+
+    asked = feeder.questions([], [*range(40)], torch.zeros(40, 256), weight, chance)
+    assert next(row for row, kind in asked if kind == feeder.SUSPECT) == 39, "so is its row"
+
+
 def test_both_processes_get_scored_rows_and_probes_at_the_same_time() -> None:
     """Ask two processes: a model that could tell one from the other would leak in the one alone."""
     chance = random.Random(1)
@@ -246,7 +262,7 @@ def test_both_processes_get_scored_rows_and_probes_at_the_same_time() -> None:
     calls = list[str]()
     one, other = Asked(calls, "one"), Asked(calls, "other")
     servers: Any = [one, other]
-    losses, probes, pace = feeder.ask_all(servers, rows, text, chance)
+    losses, probes, pace = feeder.ask_all(servers, rows, 256, text, chance)
     assert torch.isfinite(losses).all(), "every row is scored"
     size = pace.asked_tokens / 256 / sum(call.endswith("asked") for call in calls)
     assert size == int(size) > 1
@@ -258,6 +274,8 @@ def test_both_processes_get_scored_rows_and_probes_at_the_same_time() -> None:
         quarter = len(changed) // 4
         assert all(any(changed[i * quarter : (i + 1) * quarter]) for i in range(4)), "probes come from first to last"
     assert len({probe.row for probe in probes}) == len(probes) == feeder.PROBED_ROWS, "no row is probed twice"
+    sealed = sum(probe.row >= 256 for probe in probes)
+    assert 40 <= sealed <= 64, "two in five of them and more are on the 64 sealed rows"
     in_both = {tuple(row) for row in one.rows} & {tuple(row) for row in other.rows}
     assert len(in_both) == sum(probe.cut == 256 for probe in probes), "a probe alone comes to the other process too"
 

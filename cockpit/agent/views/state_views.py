@@ -7,6 +7,7 @@ from cockpit.agent.arguments import QueryExperiments
 from cockpit.agent.views.quoting import clip, line, plain, words_of_run
 from cockpit.core.metric import Metric
 from cockpit.core.model import Attempt, AttemptStatus, Estimate, Experiment, ExperimentStatus, Value
+from cockpit.core.rescore import NO_SCORE
 from cockpit.core.state import State
 from cockpit.read import changes, wording
 from cockpit.read.scores import comparison_class, score_of
@@ -54,8 +55,8 @@ def row(state: State, experiment: Experiment, hardware: str = "") -> list[Any]:
 
 def verdict_of(experiment: Experiment, most: int) -> str:
     """Return the reason of an experiment's end, in quotes if it may hold words of its run."""
-    crashed = experiment.status is ExperimentStatus.CRASHED
-    return words_of_run(experiment.reason, most) if crashed else line(experiment.reason, most)
+    of_run = experiment.status is ExperimentStatus.CRASHED or NO_SCORE in experiment.reason
+    return words_of_run(experiment.reason, most) if of_run else line(experiment.reason, most)
 
 
 def matches(state: State, experiment: Experiment, query: QueryExperiments) -> bool:

@@ -16,13 +16,15 @@ def add(command: Command) -> None:
     it.add_argument(
         "path", metavar="PATH", help="a results.tsv in its repository, a folder of logs, or repeats in JSON"
     )
+    it.add_argument("--metric", default="val_bpb", metavar="NAME", help="as its logs or its column name it")
+    it.add_argument("--direction", default="", choices=["", "min", "max"], help="default: by the metric's name")
     add_json(it)
 
 
 def _audit(options: Namespace) -> int:
     from cockpit.cli.audit import audit
 
-    return audit(options.path, options.json)
+    return audit(options.path, options.json, options.metric, options.direction)
 
 
 def _redteam(options: Namespace) -> int:

@@ -26,6 +26,7 @@ from cockpit.fleet.node.data import fingerprints, write_marks
 from cockpit.fleet.node.device_use import DeviceUse
 from cockpit.fleet.node.disk import RetryForRoom
 from cockpit.fleet.node.ending import adopt_orphans
+from cockpit.fleet.node.folders import walk
 from cockpit.fleet.node.signals import survive_unused_signals
 
 if TYPE_CHECKING:
@@ -167,11 +168,16 @@ def times() -> dict[str, object]:
 
 def copy_code(source: str, folder: str) -> None:
     """Copy the code before it runs: for the trusted side of the scorer, and for each process that holds the model."""
-    for name in ("code", *SERVER_FOLDERS):
-        os.makedirs(os.path.join(folder, name), exist_ok=True)
-        for file in os.listdir(source):
-            if file.endswith(".py") and os.path.isfile(os.path.join(source, file)):
-                shutil.copyfile(os.path.join(source, file), os.path.join(folder, name, file))
+    rooms = [os.path.join(folder, name) for name in ("code", *SERVER_FOLDERS)]
+    for where, folders, names in walk(source):
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "__pycache__"]
+        files = [name for name in names if name.endswith(".py") and os.path.isfile(os.path.join(where, name))]
+        for room in rooms:
+            inside = os.path.join(room, os.path.relpath(where, source))
+            if files or where == source:
+                os.makedirs(inside, exist_ok=True)
+            for name in files:
+                shutil.copyfile(os.path.join(where, name), os.path.join(inside, name))
 
 
 def score(job: "dict[str, object]", folder: str, retry: RetryForRoom) -> "dict[str, object]":
@@ -252,7 +258,7 @@ def link_outputs(source: str, room: str) -> list[str]:
     Files of the repository stay as they were before the run. Code, links and hidden folders are left out.
     """
     changed: list[str] = []
-    for where, folders, names in os.walk(source):
+    for where, folders, names in walk(source):
         folders[:] = [name for name in folders if not name.startswith(".") and name != "__pycache__"]
         inside = os.path.join(room, os.path.relpath(where, source))
         for name in names:

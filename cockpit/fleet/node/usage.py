@@ -13,6 +13,8 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from cockpit.fleet.node import folders
+
 MEASURE_EVERY_S = 1.0
 GROWTH = 0.25
 """New tasks of the machine, as a share of a run's processes, after which the run is measured at once."""
@@ -20,10 +22,6 @@ CORES_TOLERANCE = 0.25
 CORES_SLACK_S = 20.0
 """Processor seconds allowed beyond a run's share of the cores and its tolerance, for imports and compilation."""
 MEASURE_DISK_EVERY_S = 10.0
-UNCOUNTED = 1 << 62
-"""The size of a folder with too many files to count. It is past any limit."""
-FILES_MEASURED = 20_000
-"""The most files of a run's folder that are counted. A folder with more is past its disk limit."""
 
 
 class Seen(NamedTuple):
@@ -75,9 +73,9 @@ class Limits:
             return f"it kept {used:.1f} cores busy, past its share of {self._cores:g}, which its neighbours need"
         if self._disk_mb and now - self._disk_measured_at > MEASURE_DISK_EVERY_S:
             self._disk_measured_at = now
-            held = folder_bytes(self._source) + nameless_bytes(found)
-            if held >= UNCOUNTED:
-                return f"its folder holds more than {FILES_MEASURED:,} files"
+            held = folders.folder_bytes(self._source) + nameless_bytes(found)
+            if held >= folders.NOT_MEASURED:
+                return f"its folder holds more than {folders.COUNTED:,} files and folders, or one that cannot be listed"
             if held / 2**20 > self._disk_mb:
                 return f"its files hold {held / 2**20:,.0f} MB, past its limit of {self._disk_mb:,.0f} MB"
         return ""
@@ -234,16 +232,3 @@ def shared_bytes(pid: int) -> int:
             if line.startswith("RssShmem:"):
                 return int(line.split()[1]) * 1024
     return 0
-
-
-def folder_bytes(folder: str) -> int:
-    """Return the bytes below a folder; past any limit if it has too many files to count."""
-    total = files = 0
-    for where, _, names in os.walk(folder):
-        files += len(names)
-        if files > FILES_MEASURED:
-            return UNCOUNTED
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(where, name)).st_blocks * 512
-    return total
