@@ -2,12 +2,17 @@
 
 from cockpit.redteam import (
     code_cheats,
+    effort_cheats,
     future_cheats,
     hidden_cheats,
     honest,
+    honest_tricks,
     kernel_cheats,
     late_cheats,
+    leak_cheats,
     neighbour_cheats,
+    patch_cheats,
+    place_cheats,
     reach_cheats,
     score_cheats,
     time_cheats,
@@ -18,7 +23,8 @@ from cockpit.redteam.variants import Variant
 EVERY: tuple[Variant, ...] = (
     *score_cheats.CHEATS, *hidden_cheats.CHEATS, *late_cheats.CHEATS, *code_cheats.CHEATS, *reach_cheats.CHEATS,
     *neighbour_cheats.CHEATS, *kernel_cheats.CHEATS, *time_cheats.CHEATS, *future_cheats.CHEATS, *word_cheats.CHEATS,
-    *honest.HONEST,
+    *patch_cheats.CHEATS, *leak_cheats.CHEATS, *effort_cheats.CHEATS, *place_cheats.CHEATS,
+    *honest.HONEST, *honest_tricks.TRICKS,
 )  # fmt: skip
 SHORT = tuple(variant for variant in EVERY if variant.short)
 NOT_TRIED = (
