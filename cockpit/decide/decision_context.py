@@ -41,7 +41,7 @@ class DecisionContext(msgspec.Struct, frozen=True):
     def known_mean(self, state: State, experiment: str) -> float:
         """Return its pooled difference to the incumbent over all its runs; 0 if there is none."""
         found = difference(readings_of(state, experiment), self.incumbent, self.noise)
-        return found[0] if found else 0.0
+        return found.mean if found else 0.0
 
     def summary(self, seen: Comparison) -> str:
         """Word a comparison, in values of the metric."""
@@ -102,9 +102,8 @@ def _prior(state: State, noise: Noise, incumbent: list[Reading]) -> Prior:
     """Fit the prior to the differences to the incumbent of the newest arms."""
     newest = (state.attempts[name] for name in state.recent)
     arms = dict.fromkeys(one.experiment for one in newest if one.kind is AttemptKind.ARM)
-    runs = (readings_of(state, arm, AttemptKind.ARM) for arm in arms)
-    found = [one for one in differences(runs, incumbent, noise) if one is not None]
-    return fit_prior([mean for mean, _ in found], [se for _, se in found])
+    runs = (readings_of(state, arm) for arm in arms)
+    return fit_prior([one for one in differences(runs, incumbent, noise) if one is not None])
 
 
 def margin_of(context: DecisionContext, experiment: Experiment) -> float:

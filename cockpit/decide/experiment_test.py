@@ -95,7 +95,7 @@ def _outclassing(state: State, context: DecisionContext, experiment: Experiment,
             continue
         fresh = readings_of(state, name, *TEST_KINDS)
         found = difference(fresh, context.incumbent, context.noise) if len(fresh) >= LOOKS[0] else None
-        if found is not None and found[0] + OUTCLASSED_SES * math.hypot(found[1], seen.se) < seen.pooled.mean:
+        if found is not None and found.mean + OUTCLASSED_SES * math.hypot(found.se, seen.se) < seen.pooled.mean:
             return name
     return ""
 

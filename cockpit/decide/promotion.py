@@ -23,12 +23,12 @@ from cockpit.decide.run_seeds import with_paired_seeds
 from cockpit.decide.schedule import RunSpec, next_attempt
 from cockpit.decide.screening import screens_first
 from cockpit.decide.second_metrics import broken_constraint, unstated_units
-from cockpit.science.compare import Comparison, compare
+from cockpit.science.compare import Comparison, compare, difference
 from cockpit.science.noise import Noise
 from cockpit.science.sequential import test_level
 from cockpit.science.shrink import Shrunk, shrink
 
-PROMISING = 0.35
+PROMISING = 0.2
 """Probability of being better than the incumbent, after shrinking, from which an arm may be tested."""
 CERTAIN = 0.99
 """Probability from which all runs that a keep needs are queued together: one after another they take hours."""
@@ -62,7 +62,7 @@ class Candidate(msgspec.Struct, frozen=True):
 
         To show a gain, a test needs runs in proportion to their variance and to the inverse square of the gain.
         """
-        return -(self.shrunk.mean**3) / (self.seen.se**2 * self.seen.pooled.runs)
+        return -(self.shrunk.mean**3) / self.shrunk.noise_ratio
 
 
 def promote(state: State, now: float) -> list[Event]:
@@ -123,10 +123,12 @@ def _decided(
 def _candidate(state: State, context: DecisionContext, experiment: Experiment) -> Candidate | None:
     """Compare an arm with the incumbent; None if no class has both."""
     margin = margin_of(context, experiment)
-    seen = compare(readings_of(state, experiment.id), context.incumbent, context.noise, margin=margin)
-    if seen is None:
+    runs = readings_of(state, experiment.id)
+    seen = compare(runs, context.incumbent, context.noise, margin=margin)
+    found = difference(runs, context.incumbent, context.noise)
+    if seen is None or found is None:
         return None
-    shrunk = shrink(context.prior, seen.pooled.mean - margin, seen.se)
+    shrunk = shrink(context.prior, msgspec.structs.replace(found, mean=found.mean - margin))
     return Candidate(experiment, seen, shrunk, carries_test(state, experiment))
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from cockpit.core.model import Estimate
+from cockpit.science.difference import Difference
 from cockpit.science.noise import OWN_DF, Noise
 from cockpit.science.reading import Reading, require_finite
 from cockpit.science.seed_pairs import Weights, difference_weights, own_correlation
@@ -99,19 +100,20 @@ def _compared(
     )
 
 
-def difference(experiment: Sequence[Reading], base: Sequence[Reading], noise: Noise) -> tuple[float, float] | None:
-    """Return (mean, se) of the pooled difference alone, without pairs of runs with one seed."""
+def difference(experiment: Sequence[Reading], base: Sequence[Reading], noise: Noise) -> Difference | None:
+    """Return the pooled difference alone, without pairs of runs with one seed."""
     return next(differences([experiment], base, noise))
 
 
 def differences(
     experiments: Iterable[Sequence[Reading]], base: Sequence[Reading], noise: Noise
-) -> Iterator[tuple[float, float] | None]:
+) -> Iterator[Difference | None]:
     """Yield the `difference` of each experiment to one base, which is summed up once."""
     sides = _base_sides(_by_class(base), noise)
     for experiment in experiments:
-        parts = {h: _difference(runs, sides[h], noise) for h, runs in _by_class(experiment).items() if h in sides}
-        yield _pooled(parts, noise) if parts else None
+        ours = {h: runs for h, runs in _by_class(experiment).items() if h in sides}
+        parts = {h: _difference(runs, sides[h], noise) for h, runs in ours.items()}
+        yield _whole(ours, sides, parts, noise) if parts else None
 
 
 class _Part(NamedTuple):
@@ -155,6 +157,26 @@ def _base_sides(theirs: dict[str, list[Reading]], noise: Noise) -> dict[str, _Ba
         var = noise.variance(weight_on)
         found[hardware] = _BaseSide(_mean(scores), timed, own_var, own_df, len(runs), scores, weight_on, var)
     return found
+
+
+def _whole(
+    ours: dict[str, list[Reading]], sides: dict[str, _BaseSide], parts: dict[str, _Part], noise: Noise
+) -> Difference:
+    """Return the pooled difference, with the noise of its runs in units of the base's."""
+    mean, se = _pooled(parts, noise)
+    interaction = noise.interaction_sd**2 if len(parts) > 1 else 0.0
+    own_var = like_base_var = squares = df = 0.0
+    for hardware, part in parts.items():
+        runs, base_var = ours[hardware], sides[hardware].own_var
+        share = (se**2 / (part.var + interaction)) ** 2
+        own_var += share * part.of_runs[0][0]
+        like_base_var += share * base_var / len(runs)
+        scores = _clipped(runs, noise, -1)
+        offsets = sum(noise.cluster(run.cluster).se ** 2 for run in runs) / len(runs)
+        centre = _mean(scores)
+        squares += sum((score - centre) ** 2 for score in scores) / (base_var + offsets)
+        df += len(runs) - 1
+    return Difference(mean, se, max(0.0, se**2 - own_var), like_base_var, squares, df)
 
 
 def _pooled(parts: dict[str, _Part], noise: Noise) -> tuple[float, float]:

@@ -91,7 +91,7 @@ def test_an_arm_that_is_certainly_better_is_tested_at_once() -> None:
 
 
 def test_a_second_screening_run_that_looks_worse_ends_the_arm_without_a_test() -> None:
-    kinds = [screened(0.0, seed) for seed in range(24)]
+    kinds = [screened(-1.0, seed) for seed in range(48)]
     assert any(one.count(AttemptKind.ARM) == 2 and AttemptKind.REPLICATE not in one for one in kinds)
 
 

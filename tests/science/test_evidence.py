@@ -12,7 +12,6 @@ from cockpit.science.compare import compare, reference_score
 from cockpit.science.noise import Noise, estimate_noise
 from cockpit.science.reading import Reading
 from cockpit.science.sequential import LOOKS, SPENDING, LookOutcome, judge, last_look, test_level
-from cockpit.science.shrink import fit_prior, shrink
 
 SD = 0.0004
 test_level.__test__ = False  # type: ignore[attr-defined]
@@ -95,42 +94,6 @@ def test_swapping_the_experiments_flips_the_sign(ours: float, theirs: float) -> 
 def test_an_experiment_without_runs_has_no_score() -> None:
     with pytest.raises(ValueError, match="has no score"):
         reference_score([], estimate_noise([]))
-
-
-def test_the_best_of_many_is_shrunk_to_about_its_true_value() -> None:
-    rng = np.random.default_rng(6)
-    raw, shrunken, covered = [], [], 0
-    for _ in range(200):
-        true = np.where(rng.random(64) < 0.7, 0.0002, rng.normal(0.001, 0.002, 64))
-        seen = true + rng.normal(0, SD, 64)
-        best = int(np.argmin(seen))
-        found = shrink(fit_prior(seen.tolist(), [SD] * 64), float(seen[best]), SD)
-        raw.append(seen[best] - true[best])
-        shrunken.append(found.mean - true[best])
-        covered += found.low <= true[best] <= found.high
-    assert abs(np.mean(shrunken)) < 0.4 * abs(np.mean(raw))
-    assert 0.83 <= covered / 200 <= 0.97
-
-
-def test_the_best_of_many_equal_experiments_is_not_an_improvement() -> None:
-    rng = np.random.default_rng(7)
-    sure = 0
-    for _ in range(100):
-        seen = rng.normal(0, SD, 64)
-        best = float(seen.min())
-        sure += shrink(fit_prior(seen.tolist(), [SD] * 64), best, SD).p_better > 0.95
-    assert sure <= 5
-
-
-@settings(deadline=None)
-@given(st.lists(st.floats(-0.1, 0.1), max_size=40), st.floats(-0.1, 0.1), st.floats(1e-5, 1e-2))
-def test_a_shrunken_estimate_lies_between_the_prior_and_the_measurement(
-    seen: list[float], mean: float, se: float
-) -> None:
-    prior = fit_prior(seen, [se] * len(seen))
-    found = shrink(prior, mean, se)
-    assert min(prior.centre, mean) - 1e-9 <= found.mean <= max(prior.centre, mean) + 1e-9
-    assert found.low <= found.high and 0 <= found.p_better <= 1 + 1e-9
 
 
 def test_levels_spend_no_more_than_the_stated_rate_before_the_first_keep() -> None:
