@@ -199,7 +199,7 @@ def _lines(
             row.put(LETTERS[number], inks[number]).skip()
             name = curve.attempt[len(curve.experiment) :] if curve.experiment in twice else curve.experiment
             row.put(name, "key" if number == look.chosen else "text", 6)
-            row.put(_loss_words(curve, look.at), "text", 7).put(*_difference(curves, curve, look.at, 3), 8)
+            row.put(_loss_words(curve, look.at), "text", 7).put(*_difference(curves, curve, look.at), 8)
         rows.append(row.strip())
     return rows
 
@@ -229,7 +229,7 @@ def _loss_words(curve: LearningCurve, at: float) -> str:
     return f"to {last:.0%}" if last < at else "–"
 
 
-def _difference(curves: Sequence[LearningCurve], curve: LearningCurve, at: float, digits: int = 4) -> tuple[str, str]:
+def _difference(curves: Sequence[LearningCurve], curve: LearningCurve, at: float) -> tuple[str, str]:
     """Return the difference in loss to the incumbent's at the crosshair, and its ink."""
     if curve.is_incumbent:
         return "best", "dim"
@@ -237,4 +237,4 @@ def _difference(curves: Sequence[LearningCurve], curve: LearningCurve, at: float
     against = next((other.loss(at) for other in curves if other.is_incumbent), None)
     if loss is None or against is None:
         return "", "dim"
-    return signed(loss - against, digits), "good" if loss < against else "bad"
+    return signed(loss - against, 4), "good" if loss < against else "bad"
