@@ -360,6 +360,10 @@ class Cluster(msgspec.Struct, omit_defaults=True):
     """GPUs of all its nodes."""
     spot: bool = False
     """True if its cloud may take it back at any time."""
+    repriced_usd: float = 0.0
+    """Dollars that its seconds at earlier prices cost above its present price."""
+    resized_gpu_hours: float = 0.0
+    """GPU-hours that its seconds with other numbers of GPUs took above its present number."""
 
 
 class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):

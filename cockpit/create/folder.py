@@ -1,7 +1,9 @@
 """Make the folder of a new session aside, and rename it into place once it is whole."""
 
+import contextlib
 import errno
 import os
+import secrets
 import shutil
 import time
 from pathlib import Path
@@ -24,7 +26,7 @@ def check_place(folder: SessionFolder, repo: Path) -> None:
         raise CreateError(problem)
     if folder.ledger.exists() and not _is_leftover(folder):
         raise CreateError(f"there is a session {folder.name} already: open it with `cockpit open {folder.name}`")
-    holds_its_repo = repo.resolve().is_relative_to(folder.root.resolve())
+    holds_its_repo = Path(os.path.realpath(repo)).is_relative_to(os.path.realpath(folder.root))
     if not folder.ledger.exists() and not holds_its_repo and folder.root.exists() and any(folder.root.iterdir()):
         raise CreateError(f"{folder.root} exists and is not a session: move it away, or name another session")
 
@@ -32,7 +34,7 @@ def check_place(folder: SessionFolder, repo: Path) -> None:
 def write_session(folder: SessionFolder, events: list[Event]) -> None:
     """Write a new session with these events. Raises CreateError or LedgerError, and leaves nothing behind then."""
     if not folder.root.parent.exists():
-        folder.root.parent.mkdir(parents=True)
+        folder.root.parent.mkdir(parents=True, exist_ok=True)
         folder.root.parent.chmod(FOLDER_MODE)
     aside = _aside(folder)
     try:
@@ -50,9 +52,11 @@ def write_session(folder: SessionFolder, events: list[Event]) -> None:
 def _aside(folder: SessionFolder) -> SessionFolder:
     """Return the folder that the session is made in before it is renamed, and remove those of killed commands."""
     for left in folder.root.parent.glob(f".{folder.name}.new-*"):
-        if time.time() - left.stat().st_mtime > LEFT_AFTER_S:
-            shutil.rmtree(left, ignore_errors=True)
-    return SessionFolder(folder.root.with_name(f".{folder.name}.new-{os.getpid()}"))
+        with contextlib.suppress(FileNotFoundError):  # another command removes it too
+            if time.time() - left.stat().st_mtime > LEFT_AFTER_S:
+                shutil.rmtree(left, ignore_errors=True)
+    # Sessions that share a folder may come from machines with the same process numbers.
+    return SessionFolder(folder.root.with_name(f".{folder.name}.new-{os.getpid()}-{secrets.token_hex(4)}"))
 
 
 def _move_into_place(aside: SessionFolder, folder: SessionFolder) -> None:

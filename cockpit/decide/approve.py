@@ -7,7 +7,7 @@ import msgspec
 from cockpit.core.events import Approved, Event
 from cockpit.core.model import DECISIONS, AttemptKind, ClusterState, Mode, Tier, Wave, WaveKind
 from cockpit.core.state import State
-from cockpit.decide.budget import accounts, committed_usd, run_usd
+from cockpit.decide.budget import accounts, committed_usd, is_price_known, run_usd
 from cockpit.decide.run_seeds import first_seeds
 from cockpit.decide.schedule import RunSpec, next_attempt
 
@@ -68,6 +68,8 @@ def outside_envelope(state: State, wave: Wave, now: float) -> str:
         return f"{size} arms are more than the envelope's {envelope.wave_size} ({allowing})"
     if not envelope.patches and any(state.experiments[arm].change.edits for arm in wave.arms):
         return "the envelope allows constants only, and an arm edits code (`cockpit envelope --patches` allows it)"
+    if not is_price_known(state):
+        return "no cluster has told its price yet: the envelope counts once the first is up"
     runs = sum(state.experiments[arm].replicates for arm in wave.arms) + len(wave.again) * wave.replicates
     dearest = max((run_usd(state, cluster) for cluster in state.clusters.values()), default=0.0)
     # The first run of a launch under way is one of those that wait.

@@ -72,8 +72,8 @@ def accounts(state: State, now: float) -> Accounts:
         idle += seconds[1]
         away += cluster.away_s + (state.without_worker_s(cluster.since, now) if idles(cluster) else 0.0)
         provisioning += seconds[2]
-        usd += sum(seconds) / 3600 * cluster.usd_per_hour
-        gpu_hours += sum(seconds) / 3600 * cluster.gpus
+        usd += sum(seconds) / 3600 * cluster.usd_per_hour + cluster.repriced_usd
+        gpu_hours += sum(seconds) / 3600 * cluster.gpus + cluster.resized_gpu_hours
     up = training + idle - away
     return Accounts(
         training_s=training,
@@ -190,9 +190,15 @@ def added_launch_usd(state: State, cluster: Cluster) -> float:
 
 def is_priced(state: State) -> bool:
     """Return True if launches can be reserved. Under a cap without any known price, one launch may learn it."""
-    if state.budget_usd <= 0 or state.session.fleet.kind != "sky":
+    return state.budget_usd <= 0 or is_price_known(state)
+
+
+def is_price_known(state: State) -> bool:
+    """Return True once a cluster has told its price, which may be none."""
+    if state.session.fleet.kind != "sky":
         return True
-    return any(cluster.usd_per_hour or cluster.up_at for cluster in state.clusters.values())
+    clusters = state.clusters.values()
+    return any(cluster.usd_per_hour or cluster.up_at or cluster.attempts_ended for cluster in clusters)
 
 
 def pays_for_a_run(state: State, now: float) -> bool:

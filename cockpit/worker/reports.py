@@ -99,6 +99,16 @@ class LogReader:
             return 0
         return len(data)
 
+    def finish(self, at: float) -> None:
+        """Read a last line that has no line end. A log that has become shorter than what was read is a problem."""
+        self.log.finish(at)
+        try:
+            size = self.path.stat().st_size
+        except OSError:
+            size = -1
+        if size < self._offset and not self.problem:
+            self.problem = f"its log {self.path} was removed or cut by another program"
+
 
 def _piece(path: Path, offset: int, most_bytes: int) -> bytes:
     """Return the next bytes of a log; none if there is no log yet. Raises OSError.
@@ -249,7 +259,7 @@ class Reports:
     def _ended(self, state: State, attempt: Attempt, report: JobEnded) -> list[Event]:
         reader = self._reader(attempt.id)
         log = reader.log
-        log.finish(report.at)
+        reader.finish(report.at)
         self.forget(attempt.id)
         events: list[Event] = []
         if attempt.status is not AttemptStatus.RUNNING and report.reason in ("exited", "timeout", "limit"):

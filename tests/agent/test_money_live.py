@@ -8,33 +8,18 @@ from pathlib import Path
 import pytest
 
 from cockpit.core.events import ApiReserved, ApiUsed, BudgetSet, Launching, Submitting
-from cockpit.core.fold import fold
 from cockpit.core.intents import SetBudget, encode_intent
 from cockpit.core.model import ClusterState
 from cockpit.core.state import State
-from cockpit.decide.budget import committed_usd
 from cockpit.session import worker_process
 from cockpit.session.api_key import KEY_VARIABLE
 from cockpit.session.inbox import Inbox
-from cockpit.session.paths import SessionFolder
 from tests.agent.messages_server import KEY, Answer, Asked, MessagesServer, calls, says
 from tests.agent.test_reserved import events_of
+from tests.faults.checks import commits_within_its_cap
 from tests.worker.sessions import sim_session, state_of, wait_for
 
-CENT = 0.01
 CAPS = (8.0, 2.0, 20.0, 5.0, 30.0, 1.0)
-
-
-def commits_within_its_cap(folder: SessionFolder) -> State:
-    """Fold the session again, and check the money after each event that commits some. Returns its state."""
-    state: State | None = None
-    for event in events_of(folder):
-        state = fold(state, event)
-        if isinstance(event, Launching | Submitting | ApiReserved):
-            committed = committed_usd(state, event.at)
-            assert committed <= state.budget_usd + CENT, (state.seq, event, committed, state.budget_usd)
-    assert state is not None
-    return state
 
 
 def is_down(state: State) -> bool:

@@ -18,7 +18,6 @@ from cockpit.core.events import (
     ClusterDown,
     ClusterFailed,
     ClusterGivenUp,
-    ClusterSeen,
     ClusterStopping,
     ClusterUp,
     Decided,
@@ -43,6 +42,7 @@ from cockpit.core.events import (
     WorkerStopped,
 )
 from cockpit.core.fold import fold, fold_all
+from cockpit.core.intents import Relaunch
 from cockpit.core.knob_events import KnobSet
 from cockpit.core.knobs import KnobRange
 from cockpit.core.model import (
@@ -67,6 +67,7 @@ from cockpit.core.model import (
     WaveStatus,
 )
 from cockpit.core.state import State
+from cockpit.decide.handle_intents import handle_intent
 from tests.core.invariants import CREATED, UP, StateInvariants
 
 CLUSTERS = ("gpu-01", "gpu-02", "gpu-03")
@@ -225,8 +226,8 @@ class Histories(StateInvariants):
     @rule(pick=PICK)
     def a_person_relaunches_a_cluster(self, pick: int) -> None:
         cluster = self.state.clusters[self.choose(self.in_state(*ABSENT, ClusterState.GIVEN_UP), pick)]
-        fresh = msgspec.structs.replace(cluster, state=ClusterState.DOWN, failures=0, retry_at=0.0, message="")
-        self.tell(ClusterSeen(at=self.now, cluster=fresh))
+        for event in handle_intent(self.state, Relaunch(cluster.name), "me", self.now):
+            self.tell(event)
 
     @precondition(lambda self: self.in_state(ClusterState.LOST))
     @rule(pick=PICK)

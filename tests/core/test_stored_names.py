@@ -22,7 +22,7 @@ KNOWN: dict[str, type[msgspec.Struct]] = {
     str(msgspec.inspect.type_info(kind).tag): kind  # type: ignore[attr-defined]
     for kind in typing.get_args(AnyEvent)
 }
-SHAPE_OF_STATE = (9, 3648277774)
+SHAPE_OF_STATE = (10, 2998335892)
 """The format of a snapshot, and the checksum of the state that it holds: both change together."""
 
 

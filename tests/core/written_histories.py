@@ -247,6 +247,12 @@ def a_cluster_that_was_given_up_is_relaunched_by_a_person(history: Histories) ->
     history.a_person_relaunches_a_cluster(0)
 
 
+def a_cluster_that_was_given_up_and_may_be_billed_is_relaunched_by_a_person(history: Histories) -> None:
+    history.tell(ClusterFailed(at=history.now, cluster="gpu-01", message="unreachable", billed=True))
+    history.tell(ClusterGivenUp(at=history.now, cluster="gpu-01", message="unreachable three times"))
+    history.a_person_relaunches_a_cluster(0)
+
+
 def a_lost_cluster_is_launched_and_comes_back_with_its_run(history: Histories) -> None:
     _start(history, "e0000.1")
     history.tell(ClusterFailed(at=history.now, cluster="gpu-01", message="unreachable"))
@@ -340,6 +346,7 @@ WRITTEN_HISTORIES: tuple[WrittenHistory, ...] = (
     a_lost_cluster_comes_back_idle,
     a_lost_cluster_is_relaunched_by_a_person,
     a_cluster_that_was_given_up_is_relaunched_by_a_person,
+    a_cluster_that_was_given_up_and_may_be_billed_is_relaunched_by_a_person,
     a_lost_cluster_is_launched_and_comes_back_with_its_run,
     a_cluster_is_stopped_below_its_run,
     a_lost_cluster_comes_back_with_its_run,

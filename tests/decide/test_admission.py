@@ -14,6 +14,7 @@ from cockpit.core.events import (
     Cancelling,
     ClusterDown,
     ClusterFailed,
+    ClusterGivenUp,
     ClusterStopping,
     ClusterUp,
     ClusterWaiting,
@@ -28,7 +29,7 @@ from cockpit.core.events import (
     Trouble,
 )
 from cockpit.core.fold import fold
-from cockpit.core.intents import Approve, Hold, Resume, SetBudget
+from cockpit.core.intents import Approve, Hold, Relaunch, Resume, SetBudget
 from cockpit.core.model import (
     AttemptStatus,
     Change,
@@ -46,7 +47,16 @@ from cockpit.core.model import (
     WaveKind,
 )
 from cockpit.core.state import State
-from cockpit.decide.budget import LAUNCH_S, OVERRUN_S, START_S, TEARDOWN_S, committed_usd, left_usd, reserved_usd
+from cockpit.decide.budget import (
+    LAUNCH_S,
+    OVERRUN_S,
+    START_S,
+    TEARDOWN_S,
+    accounts,
+    committed_usd,
+    left_usd,
+    reserved_usd,
+)
 from cockpit.decide.decisions import decide, wake_at
 from cockpit.decide.handle_intents import handle_intent
 from cockpit.decide.schedule import schedule
@@ -66,7 +76,8 @@ class CappedFleet:
     def __init__(self, cap_usd: float, prices: list[float], depth: int, draw: Any, kind: str = "sim") -> None:
         self.now, self.draw, self.requests = 0.0, draw, 0
         self.most_usd = cap_usd
-        """The cap; while more was committed before it was lowered, as much as still is."""
+        """The cap; while more was committed as it was lowered or a price rose, as much as still is."""
+        self.spent_usd = 0.0
         specs = tuple(ClusterSpec(f"gpu-{i:02d}", "H100", usd) for i, usd in enumerate(prices, 1))
         session = Session(
             "s", "", "", FleetSpec(kind, specs, depth=depth), 0.0, "ann", time_limit_s=LIMIT_S, budget_usd=cap_usd,
@@ -77,14 +88,22 @@ class CappedFleet:
         self.propose(1, WaveKind.BASELINE)
 
     def record(self, event: Event) -> None:
+        estimated_usd = self.state.clusters[event.cluster].usd_per_hour if isinstance(event, ClusterUp) else 0.0
         self.state = fold(self.state, event)
         if isinstance(event, BudgetSet):
             self.most_usd = max(event.usd or float("inf"), committed_usd(self.state, self.now))
+        elif isinstance(event, ClusterUp) and event.usd_per_hour:
+            self.most_usd = max(self.most_usd, committed_usd(self.state, self.now))
+            launch_h = self.state.clusters[event.cluster].launch_s / 3600
+            self.spent_usd -= launch_h * max(0.0, estimated_usd - event.usd_per_hour)
         self.look(event)
 
     def look(self, event: Event | None = None) -> None:
-        """Check that no more is committed than the cap allows, and no more than before where it was lowered."""
-        committed = committed_usd(self.state, self.now)
+        """Check that nothing spent is forgotten, and that no more is committed than the cap allows, or than before it
+        was lowered or a price rose."""
+        spent_usd, committed = accounts(self.state, self.now).total_usd, committed_usd(self.state, self.now)
+        assert spent_usd >= self.spent_usd - 1e-9, (self.now, spent_usd, self.spent_usd, event)
+        self.spent_usd = spent_usd
         assert committed <= self.most_usd + CENT, (self.now, committed, self.most_usd, event)
         self.most_usd = max(self.state.budget_usd or float("inf"), min(self.most_usd, committed))
 
@@ -148,7 +167,9 @@ class CappedFleet:
 
     def happen(self) -> None:
         cluster = self.draw(st.sampled_from(sorted(self.state.clusters)))
-        what = self.draw(st.sampled_from(["advance_cluster"] * 4 + ["request", "request", "lose", "words", "cap"]))
+        what = self.draw(
+            st.sampled_from([*["advance_cluster"] * 4, "request", "request", "lose", "words", "cap", "again"])
+        )
         getattr(self, what)(cluster)
         self.settle()
 
@@ -158,7 +179,9 @@ class CappedFleet:
         if cluster.state is ClusterState.LAUNCHING:
             step = self.draw(st.sampled_from(["up", "up", "waits"]))
             if step == "up":
-                self.record(ClusterUp(at=self.now, cluster=name, hardware="H100"))
+                usd = cluster.usd_per_hour * self.draw(st.sampled_from([1.0, 1.0, 0.1, 3.0]))
+                usd = usd if usd != cluster.usd_per_hour else 0.0
+                self.record(ClusterUp(at=self.now, cluster=name, hardware="H100", usd_per_hour=usd))
             else:
                 self.record(ClusterWaiting(at=self.now, cluster=name, message="" if cluster.waits else "no room"))
         elif is_taken_down(cluster) or cluster.billed:
@@ -202,6 +225,15 @@ class CappedFleet:
         intent = Hold(target) if word.startswith("hold") else Resume(target)
         for event in handle_intent(self.state, intent, "ann", self.now):
             self.record(event)
+
+    def again(self, name: str) -> None:
+        """Give a lost cluster up, or relaunch one on a person's word."""
+        cluster = self.state.clusters[name]
+        if cluster.state is ClusterState.LOST and self.draw(st.booleans()):
+            self.record(ClusterGivenUp(at=self.now, cluster=name, message="x"))
+        elif cluster.state in (ClusterState.LOST, ClusterState.GIVEN_UP, ClusterState.DOWN):
+            for event in handle_intent(self.state, Relaunch(name), "ann", self.now):
+                self.record(event)
 
     def cap(self, name: str) -> None:
         """Raise or lower the cap, or lift it for a time."""

@@ -9,10 +9,15 @@ from typing import Any
 
 import msgspec
 
-from cockpit.core.fold import fold_all
+from cockpit.core.events import ApiReserved, Launching, Submitting
+from cockpit.core.fold import fold, fold_all
+from cockpit.core.state import State
+from cockpit.decide.budget import committed_usd
 from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
+
+CENT = 0.01
 
 Body = dict[str, Any]
 
@@ -83,3 +88,19 @@ def a_fold_from_nothing_is_the_state(folder: SessionFolder) -> None:
         assert ledger.notes == []
     finally:
         ledger.close()
+
+
+def commits_within_its_cap(folder: SessionFolder) -> State:
+    """Fold the session again, and check the money after each event that commits some. Returns its state."""
+    state: State | None = None
+    reader = LedgerReader(folder)
+    try:
+        for event in reader.since(0):
+            state = fold(state, event)
+            if isinstance(event, Launching | Submitting | ApiReserved) and state.budget_usd:
+                committed = committed_usd(state, event.at)
+                assert committed <= state.budget_usd + CENT, (state.seq, event, committed, state.budget_usd)
+    finally:
+        reader.close()
+    assert state is not None
+    return state

@@ -36,7 +36,12 @@ from cockpit.session.paths import SessionFolder
 from cockpit.session.progress_file import ProgressFile
 from cockpit.variant.store import VariantStore
 from cockpit.worker.supervisor import run_session
-from tests.faults.checks import a_fold_from_nothing_is_the_state, every_start_has_one_end, nothing_counted_twice
+from tests.faults.checks import (
+    a_fold_from_nothing_is_the_state,
+    commits_within_its_cap,
+    every_start_has_one_end,
+    nothing_counted_twice,
+)
 from tests.worker.sessions import local_session, sim_session, state_of
 
 POINTS: list[tuple[Any, str]] = [
@@ -57,6 +62,9 @@ LOCAL_POINTS_AT_MOST = 60
 """The same on real runs, which pass few points a second."""
 SEARCHED_EVERY = 8
 """Nights to one that has a proposer, which takes most of the time. The others run a wave."""
+CAPPED_EVERY = 3
+"""Nights to one that has a cap, which its runs reach."""
+CAP_USD = 4.0
 STALLED_S = 60.0
 
 
@@ -142,9 +150,10 @@ def simulated(place: Path, count: Count) -> None:
         while run_killed(folder, count.next_killer()):
             count.kills += 1
             nothing_counted_twice(folder)
+            commits_within_its_cap(folder)
         every_start_has_one_end(folder)
         a_fold_from_nothing_is_the_state(folder)
-        state = state_of(folder)
+        state = commits_within_its_cap(folder)
         world, _ = open_sim(state.session.fleet, folder.sim_world, state.session.created_at)
         starts = world.starts()
         world.close()
@@ -156,9 +165,10 @@ def simulated(place: Path, count: Count) -> None:
 
 def night(place: Path, seed: int, proposer: bool) -> SessionFolder:
     """Make a simulated night of two hours: a proposer searches, or a wave that a person approved runs."""
+    limits: dict[str, Any] = {"budget_hours": 2.0, "budget_usd": 0.0 if seed % CAPPED_EVERY else CAP_USD}
     if proposer:
-        return sim_session(place, speed=0, clusters=3, mode="autopilot", proposer="search", budget_hours=2.0, seed=seed)
-    folder = sim_session(place, speed=0, clusters=3, mode="manual", budget_hours=2.0, seed=seed)
+        return sim_session(place, speed=0, clusters=3, mode="autopilot", proposer="search", seed=seed, **limits)
+    folder = sim_session(place, speed=0, clusters=3, mode="manual", seed=seed, **limits)
     approved(folder, Draft("human", "how wide?", factors={"ASPECT_RATIO": [*range(40, 88, 2)], "DEPTH": [7, 8, 9]}))
     return folder
 

@@ -37,12 +37,26 @@ def _up(state: State, event: ClusterUp) -> None:
     if cluster.state is ClusterState.LAUNCHING:
         cluster.launch_s = cluster.launch_billed_s + (0.0 if cluster.waits else max(0.0, event.at - cluster.since))
     cluster.hardware = class_under_task(event.hardware or cluster.hardware, state.task_number)
-    cluster.usd_per_hour = event.usd_per_hour or cluster.usd_per_hour
-    cluster.gpus, cluster.spot = event.gpus, event.spot
+    _reprice(cluster, event)
+    cluster.spot = event.spot
     if cluster.state not in UP:
         cluster.up_at = cluster.up_at or event.at
         _enter(cluster, ClusterState.BUSY if cluster.running else ClusterState.IDLE, event.at)
     cluster.seen_at, cluster.message, cluster.refusals, cluster.waits = event.at, "", 0, False
+
+
+def _reprice(cluster: Cluster, event: ClusterUp) -> None:
+    """Take the price and the GPUs of a launch. Seconds before it keep theirs; an unknown price becomes this one."""
+    seconds = cluster.training_s + cluster.idle_s + cluster.provisioning_s
+    if cluster.state is ClusterState.LAUNCHING:
+        seconds -= cluster.launch_s
+    elif cluster.state in UP:
+        seconds += max(0.0, event.at - cluster.since)
+    usd_per_hour = event.usd_per_hour or cluster.usd_per_hour
+    if cluster.usd_per_hour:
+        cluster.repriced_usd += seconds / 3600 * (cluster.usd_per_hour - usd_per_hour)
+    cluster.resized_gpu_hours += seconds / 3600 * (cluster.gpus - event.gpus)
+    cluster.usd_per_hour, cluster.gpus = usd_per_hour, event.gpus
 
 
 def _failed(state: State, event: ClusterFailed) -> None:

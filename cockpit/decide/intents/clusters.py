@@ -43,10 +43,10 @@ def _adopt(asked: IntentRequest, intent: Adopt) -> list[Event]:
 
 
 def _startable(cluster: Cluster) -> Cluster:
-    """Return the cluster with its failures forgotten."""
-    return msgspec.structs.replace(
-        cluster, state=ClusterState.DOWN, failures=0, refusals=0, retry_at=0.0, message=""
-    )  # fmt: skip
+    """Return the cluster with its failures forgotten. One that may be billed stays lost: without money for its launch
+    it is taken down."""
+    state = ClusterState.LOST if cluster.billed else ClusterState.DOWN
+    return msgspec.structs.replace(cluster, state=state, failures=0, refusals=0, retry_at=0.0, message="")
 
 
 def _take_task(asked: IntentRequest, intent: TakeTask) -> list[Event]:

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import secrets
 import subprocess
 from pathlib import Path
 
@@ -135,15 +136,18 @@ def git_message(error: Exception) -> str:
 
 
 def write_ref(common_folder: Path, ref: str, commit: str) -> None:
-    """Point `ref` at `commit` in one step, as git does: a lock file beside it, then a rename.
+    """Point `ref` at `commit` in one step: a file beside it that git takes for a lock, then a rename.
 
-    An existing lock is left over from a crash: under refs/cockpit only the session's one worker writes. Raises OSError.
+    Each writer has a file of its own, since two commands may make sessions of one name at once. Raises OSError.
     """
     path = common_folder / ref
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.with_name(f"{path.name}.lock")
-    lock.write_text(f"{commit}\n", encoding="ascii")
-    lock.replace(path)
+    lock = path.with_name(f"{path.name}.{secrets.token_hex(4)}.lock")
+    try:
+        lock.write_text(f"{commit}\n", encoding="ascii")
+        lock.replace(path)
+    finally:
+        lock.unlink(missing_ok=True)
 
 
 def check_name(what: str, name: str) -> None:
