@@ -10,6 +10,7 @@
     ├── SettingsError               session: cockpit.toml holds something invalid
     ├── CorpusProblem               session: the text to train on cannot be used
     ├── WorkerError                 session: the worker cannot be started or stopped
+    ├── WorkerWasStopped            worker: its process was stopped, and continues
     ├── SteeringError               session: an intent was refused, or this user may only watch
     ├── NoAnswer                    session: the worker has not answered in time
     ├── NoKey                       session: the API key cannot be read

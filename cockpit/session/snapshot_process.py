@@ -8,6 +8,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from cockpit.session.paths import SessionFolder
 from cockpit.session.snapshot import partial_of, read_snapshot, write_snapshot
 
 NICENESS = 10
+WRITTEN_WITHIN_S = 600.0
 STARTED = (
     "import sys; sys.path.insert(0, sys.argv.pop(1));"
     " from cockpit.session.snapshot_process import main; main(*sys.argv[1:])"
@@ -34,11 +36,18 @@ class SnapshotProcess:
     def __init__(self, folder: SessionFolder) -> None:
         self._folder = folder
         self._child: subprocess.Popen[bytes] | None = None
+        self._began = 0.0
 
     def start(self, place: Place) -> None:
-        """Begin to write the state at a place of the event stream, unless the last one is not written yet."""
+        """Begin to write the state at a place of the event stream, unless the last one is not written yet.
+
+        A process that takes too long, as a stopped one does, is ended.
+        """
         if self._child is not None and self._child.poll() is None:
-            return
+            if time.monotonic() - self._began < WRITTEN_WITHIN_S:
+                return
+            log.warning("the last snapshot was not written within %g s: its process is ended", WRITTEN_WITHIN_S)
+            self.stop()
         if self._child is not None and self._child.returncode:
             log.warning("the last snapshot was not written: its process ended with %d", self._child.returncode)
         words = (
@@ -48,6 +57,7 @@ class SnapshotProcess:
             str(place.offset),
             str(os.getpid()),
         )
+        self._began = time.monotonic()
         try:
             self._child = subprocess.Popen(
                 [sys.executable, "-I", "-c", STARTED, PACKAGES, *words],

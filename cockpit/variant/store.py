@@ -119,7 +119,7 @@ class VariantStore:
 
     def close(self) -> None:
         self._submodules.close()
-        self._repo.close()
+        self._objects.close()
 
     def head(self) -> str:
         """Return the person's current commit, which `baseline` starts from."""

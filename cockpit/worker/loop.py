@@ -25,7 +25,7 @@ from cockpit.decide.handle_intents import handle_intent
 from cockpit.decide.intents.request import Refused
 from cockpit.decide.unfinished import unfinished
 from cockpit.fleet.base import JobEnded, Report
-from cockpit.session.clock import WallClock, boot_id
+from cockpit.session.clock import WallClock, boot_id, steady_s
 from cockpit.session.inbox import READ_AT_MOST, Inbox
 from cockpit.session.ledger_errors import LedgerDamaged, LedgerError, is_full
 from cockpit.session.watched_thread import WatchedThread
@@ -43,10 +43,16 @@ LOOK_EVERY_S = 0.5
 """Seconds between two looks for step lines and intents."""
 DECISIONS_A_TICK = 500
 SNAPSHOT_EVERY = 2_000
+STOPPED_S = 30.0
+"""Seconds that a sleep between two looks lasts where the process was stopped meanwhile."""
 REPLACED = "was replaced by one of fewer intents: those in it are not taken, send again what was not answered"
 LACKS = "lacks intents of the one before it: send again what was not answered"
 
 log = logging.getLogger("cockpit.worker")
+
+
+class WorkerWasStopped(CockpitError):
+    """Its process was stopped, or all of its machine slept: its runs may have had no time either."""
 
 
 class Worker:
@@ -187,6 +193,7 @@ class Worker:
         """Close everything without recording it, because the ledger cannot be written."""
         self._proposers.close()
         self._fleet.close()
+        self.store.close()
         self._ledger.close()
         if self._parts.inbox is not None:
             self._parts.inbox.close()
@@ -215,8 +222,11 @@ class Worker:
         until = wake_at(self.state, now)
         if not self._parts.inline:
             until = min(until, now + LOOK_EVERY_S)
+        began = steady_s()
         self._parts.clock.wait(self._parts.wake, until)
         self._parts.wake.clear()
+        if not self._parts.inline and (slept_s := steady_s() - began) > STOPPED_S:
+            raise WorkerWasStopped(f"the worker was stopped for {slept_s:.0f} s: each run gets its whole limit again")
 
     def _decide(self) -> None:
         for _ in range(DECISIONS_A_TICK):

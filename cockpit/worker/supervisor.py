@@ -22,7 +22,7 @@ from cockpit.session.ledger_errors import (
 from cockpit.session.paths import SessionFolder
 from cockpit.session.watched_thread import WatchedThread
 from cockpit.worker.build import build
-from cockpit.worker.loop import Worker
+from cockpit.worker.loop import Worker, WorkerWasStopped
 from cockpit.worker.pacemaker import Pacemaker
 from cockpit.worker.shortage import is_closed, shortage
 
@@ -72,6 +72,11 @@ def run_session(
                 raise LedgerError(
                     f"{folder.root} was removed or moved while its session ran: the worker ends"
                 ) from error
+            if isinstance(error, WorkerWasStopped) and worker is not None:
+                log.error("%s", error)
+                words.append(str(error))
+                worker.abandon()
+                continue
             if note := waits_for(error, has_run):
                 log.error("%s", error)
                 pacemaker.note = note

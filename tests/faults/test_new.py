@@ -1,4 +1,4 @@
-"""Whatever lies in the place of a new session, and whenever its command is killed, its name stays free or it is whole."""
+"""A new session takes its name only once it is whole, whatever lies in its place and whenever its command ends."""
 
 import multiprocessing
 import os

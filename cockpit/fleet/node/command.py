@@ -23,6 +23,8 @@ KILL_AFTER_S = 5.0
 DRAIN_WITHIN_S = 5.0
 LOOK_EVERY_S = 0.1
 READ_BYTES = 1 << 20
+STOPPED_S = 10.0
+"""Seconds between two looks, which are a tenth apart, after which this process was stopped meanwhile."""
 
 
 def run(
@@ -77,9 +79,11 @@ def watch(
 ) -> tuple[str, str]:  # fmt: skip
     """Copy output until the child ends; end its group at a limit or when cancelled. Returns (reason, message).
 
-    Limits of what it uses hold in the seconds too that it has to end in.
+    Limits of what it uses hold in the seconds too that it has to end in. A command that was stopped with this process,
+    as all of a machine can be, is lost at its limit: it had less time.
     """
-    deadline = time.monotonic() + float(str(job["time_limit_s"]))
+    looked_at = time.monotonic()
+    deadline, stopped_s = looked_at + float(str(job["time_limit_s"])), 0.0
     reason, message = EXITED, ""
     assert child.stdout is not None
     os.set_blocking(child.stdout.fileno(), False)
@@ -89,12 +93,17 @@ def watch(
         if device is not None and log.at_line_start and (line := device.take()):
             log.write(line)
         now = time.monotonic()
+        if now - looked_at > STOPPED_S:
+            stopped_s += now - looked_at
+        looked_at = now
         over = task_limit.exceeded() or limits.exceeded(os.getpid(), now)
         if over:
             end_group(child.pid, signal.SIGKILL)  # more time would harm others
         if reason == EXITED:
             if cancelled or over or now > deadline:
                 reason, message = (CANCELLED, "") if cancelled else (OVER_LIMIT, over) if over else (TIMED_OUT, "")
+                if reason == TIMED_OUT and stopped_s:
+                    reason, message = LOST, f"it was stopped for {stopped_s:.0f} s, and then past its time limit"
                 end_group(child.pid, signal.SIGTERM)
                 deadline = now + KILL_AFTER_S
         elif now > deadline:

@@ -5,8 +5,10 @@ written as loose objects. GitPython supplies both: `Repo.git.get_object_data` ke
 objects with git's own compression and permissions.
 """
 
+import contextlib
 import os
 import re
+import threading
 from collections import OrderedDict
 from io import BytesIO
 from pathlib import Path
@@ -15,7 +17,7 @@ import git
 from gitdb import IStream, LooseObjectDB
 
 from cockpit.variant.errors import VariantError
-from cockpit.variant.git.repository import is_partial_clone, not_written, ownership_problem
+from cockpit.variant.git.repository import GIT_WITHIN_S, is_partial_clone, not_written, ownership_problem
 
 _WHO = "cockpit <cockpit@localhost>"
 KEPT = 256
@@ -71,8 +73,22 @@ class Objects:
                 self._known.popitem(last=False)
 
     def _read(self, object_id: str) -> tuple[str, bytes]:
-        _, kind, _, data = self._repository.git.get_object_data(object_id)
+        """Ask the open git process. One that does not answer in time is killed, which ends the read with an error."""
+        late = threading.Timer(GIT_WITHIN_S, self._kill_git)
+        late.daemon = True
+        with contextlib.suppress(RuntimeError):  # no thread is left: git answers nevertheless
+            late.start()
+        try:
+            _, kind, _, data = self._repository.git.get_object_data(object_id)
+        finally:
+            late.cancel()
         return os.fsdecode(kind), data  # bytes, although it is annotated as str
+
+    def _kill_git(self) -> None:
+        """End the open git process. A stopped one takes no milder signal, and would be waited for without end."""
+        process = self._repository.git.cat_file_all
+        if process is not None and (running := process.proc) is not None:
+            running.kill()
 
     def tree_of(self, commit: str) -> bytes:
         """Return the top tree of a commit. Raises VariantError."""
@@ -103,6 +119,7 @@ class Objects:
         return found[1].decode()
 
     def close(self) -> None:
+        self._kill_git()
         self._repository.close()
 
     def store(self, kind: str, data: bytes) -> str:

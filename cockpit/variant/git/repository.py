@@ -3,7 +3,6 @@
 import errno
 import os
 import re
-import secrets
 import subprocess
 from pathlib import Path
 
@@ -15,6 +14,9 @@ from cockpit.variant.errors import VariantError, shown
 _SAFE_DIRECTORY = re.compile(r"git config --global --add safe\.directory .*")
 """The remedy in git's own words."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+GIT_WITHIN_S = 120.0
+"""Seconds in which git answers. One that is stopped, or waits for a disk or a remote, is ended after them."""
+REF_TRIES = 10
 _FIRST_COMMIT = "`git add` on its code, then `git commit`"
 
 
@@ -60,8 +62,9 @@ def ownership_problem(folder: Path) -> str:
     command = ["git", "-C", str(folder), "rev-parse", "--git-dir"]
     environment = {name: value for name, value in os.environ.items() if name not in ("GIT_DIR", "GIT_WORK_TREE")}
     try:
-        done = subprocess.run(command, capture_output=True, env=environment | {"LC_ALL": "C"}, check=False)
-    except OSError:
+        environment |= {"LC_ALL": "C"}
+        done = subprocess.run(command, capture_output=True, env=environment, check=False, timeout=GIT_WITHIN_S)
+    except (OSError, subprocess.TimeoutExpired):
         return ""
     remedy = _SAFE_DIRECTORY.search(os.fsdecode(done.stderr))
     if done.returncode == 0 or remedy is None:
@@ -99,8 +102,10 @@ def git_answer(repository: git.Repo, *arguments: str, stdin: str = "") -> str:
     # A person's hooks are about the person's own commits: one that refuses would keep a branch from moving.
     command = ["git", "-c", f"core.hooksPath={os.devnull}", "-C", str(repository.working_tree_dir), *arguments]
     try:
-        done = subprocess.run(command, input=os.fsencode(stdin), capture_output=True, env=environment, check=True)
-    except (subprocess.CalledProcessError, OSError) as error:
+        done = subprocess.run(
+            command, input=os.fsencode(stdin), capture_output=True, env=environment, check=True, timeout=GIT_WITHIN_S
+        )
+    except (subprocess.SubprocessError, OSError) as error:
         raise VariantError(
             f"`git {arguments[0]}` failed in {repository.working_tree_dir}: {git_message(error)}."
         ) from error
@@ -130,24 +135,30 @@ def git_message(error: Exception) -> str:
         lines = os.fsdecode(error.stderr).strip().splitlines()
         said = [line for line in lines if line.startswith(("fatal: ", "error: "))] or lines[-1:]
         return shown(said[0], limit=200) if said else f"it ended with {error.returncode}"
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"it has not answered within {error.timeout:g} s"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return shown(str(error), limit=200) if str(error) else type(error).__name__
 
 
 def write_ref(common_folder: Path, ref: str, commit: str) -> None:
-    """Point `ref` at `commit` in one step: a file beside it that git takes for a lock, then a rename.
+    """Point `ref` at `commit` in one step, as git does: a lock file beside it, then a rename.
 
-    Each writer has a file of its own, since two commands may make sessions of one name at once. Raises OSError.
+    An existing lock is left over from a crash, or is that of another command that makes a session of this name and is
+    about to rename it. Raises OSError.
     """
     path = common_folder / ref
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.with_name(f"{path.name}.{secrets.token_hex(4)}.lock")
-    try:
+    lock = path.with_name(f"{path.name}.lock")
+    for left in reversed(range(REF_TRIES)):
         lock.write_text(f"{commit}\n", encoding="ascii")
-        lock.replace(path)
-    finally:
-        lock.unlink(missing_ok=True)
+        try:
+            lock.replace(path)
+            return
+        except FileNotFoundError:
+            if not left:
+                raise
 
 
 def check_name(what: str, name: str) -> None:
