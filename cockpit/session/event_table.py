@@ -55,7 +55,10 @@ class EventTable:
 
     @classmethod
     def open(cls, path: Path, upgrade: bool = True) -> Self:
-        """Open the file, to read and write; one of an older schema is upgraded, or else refused."""
+        """Open the file, to read and write; one of an older schema is upgraded, or else refused.
+
+        To upgrade is also to drop what another program put in and that can change what is written.
+        """
         if not os.path.lexists(path) and os.access(path.parent, os.X_OK):
             raise LedgerError(f"{path} is missing: {_repair_hint(path) or 'name another session'}")
         with translated_errors(path):
@@ -65,10 +68,18 @@ class EventTable:
             if version < SCHEMA and not upgrade:
                 raise LedgerError(f"{path} was last run by an older cockpit, which kept no chain: open it once")
             _withdraw_from_group(path)
+            if upgrade:
+                for kind, name in _foreign(db):
+                    db.execute(f"DROP {kind} {_quoted(name)}")
             if version < SCHEMA:
                 _upgrade(db)
             db.execute(_PACKS)
             return cls(path, db)
+
+    def foreign(self) -> list[str]:
+        """Return what another program put into the file, and that can change what is written."""
+        with translated_errors(self.path):
+            return [f"{kind} {name!r}" for kind, name in _foreign(self._db)]
 
     def end(self) -> tuple[int, bytes]:
         """Return the number and the chain of the last event."""
@@ -219,6 +230,16 @@ def _checked_schema(path: Path, db: sqlite3.Connection) -> int:
         raise LedgerError(f"{path} is not a cockpit ledger: {way}")
     db.execute("SELECT 1 FROM events LIMIT 1").fetchone()
     return version
+
+
+def _foreign(db: sqlite3.Connection) -> list[tuple[str, str]]:
+    """Return (kind, name) of each trigger, view and index in the file: Cockpit makes none."""
+    found = db.execute("SELECT type, name FROM sqlite_schema WHERE type != 'table' AND sql IS NOT NULL").fetchall()
+    return [(str(kind), str(name)) for kind, name in found]
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _withdraw_from_group(path: Path) -> None:

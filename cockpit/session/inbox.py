@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cockpit.core.intents import INTENT_BYTES_AT_MOST
 from cockpit.session.ledger_errors import LedgerDamaged, LedgerError
+from cockpit.session.paths import SessionFolder
 from cockpit.session.sqlite_file import close, connect, transaction, translated_errors
 
 INBOX_MODE = 0o600
@@ -183,6 +184,9 @@ class Inbox:
             raise LedgerDamaged(f"{self.path} is not a file")
         if not os.access(self.path, os.R_OK | os.W_OK):
             raise PermissionError
+        ledger = SessionFolder(self.path.parent).ledger
+        if ledger.exists() and self.path.samefile(ledger):
+            raise LedgerDamaged(f"{self.path} is the ledger under another name")  # two logs would tear it
 
     def _inodes(self) -> tuple[int, ...]:
         """Return the inodes of the file, its log and the log's index; 0 for one that is missing or cannot be reached.

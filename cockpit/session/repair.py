@@ -168,6 +168,8 @@ def _ledger_events(path: Path) -> Events:
         try:
             with table.unchanging():
                 stored = table.end()[0]
+                if foreign := table.foreign():
+                    problem = f"another program put {', '.join(foreign[:3])} into {path}"
                 for body in table.bodies_after(0):
                     whole.append(body)
         finally:

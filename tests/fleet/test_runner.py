@@ -132,7 +132,7 @@ def test_a_run_that_floods_its_log_is_capped_and_still_scored(tmp_path: Path) ->
     log = run.job.log_path.read_bytes()
     assert log.startswith(b"first line") and log.endswith(b"val_bpb: 0.98\n")
     assert b"[cockpit cut " in log
-    samples = (took_s + 2) * capped_log.SAMPLE_BYTES_PER_S
+    samples = (took_s + 2) * capped_log.SAMPLE_BYTES
     assert len(log) < capped_log.HEAD_BYTES + capped_log.TAIL_BYTES + command.READ_BYTES + samples
 
 

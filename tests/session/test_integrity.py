@@ -321,3 +321,33 @@ def test_a_ledger_that_is_lost_is_written_again_from_the_stream(folder: SessionF
     assert any("ledger.db" in problem for problem in verify(folder).problems)
     assert repair(folder).events == len(before)
     assert all_events(folder) == before
+
+
+FOREIGN = {
+    "a trigger that drops events": "CREATE TRIGGER gone AFTER INSERT ON events BEGIN DELETE FROM events; END",
+    "a trigger that refuses events": "CREATE TRIGGER no BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'no'); END",
+    "a trigger of an odd name": 'CREATE TRIGGER "a ""b\n" BEFORE INSERT ON events BEGIN SELECT RAISE(IGNORE); END',
+    "an index that refuses events": "CREATE UNIQUE INDEX one_a_time ON events (typeof(at))",
+    "a view": "CREATE VIEW v AS SELECT * FROM missing",
+}
+
+
+@pytest.mark.parametrize("put", FOREIGN)
+@pytest.mark.parametrize("repaired", [True, False])
+def test_what_another_program_put_into_the_ledger_is_told_and_removed(
+    folder: SessionFolder, put: str, repaired: bool
+) -> None:
+    before = all_events(folder)
+    with sqlite3.connect(folder.ledger) as db:
+        db.execute("DELETE FROM events WHERE seq > 1" if "index" in put else "SELECT 1")
+        db.execute(FOREIGN[put])
+    db.close()
+    assert any("another program put" in problem for problem in verify(folder).problems)
+    if repaired:
+        assert repair(folder).kept_in
+        assert verify(folder).problems == []
+    ledger = Ledger.open(folder.ledger)
+    ledger.append(said("after"))
+    ledger.close()
+    assert all_events(folder)[: len(before)] == before
+    assert texts(all_events(folder))[-1] == "after"

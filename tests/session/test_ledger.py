@@ -6,7 +6,6 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,9 +23,6 @@ from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
 from tests.core.histories import Histories
 from tests.core.invariants import CREATED
-
-NOBODY = 65534
-A_GROUP = 54321
 
 
 def said(*texts: str) -> list[Event]:
@@ -167,116 +163,6 @@ def test_only_the_owner_opens_the_inbox(tmp_path: Path) -> None:
     assert inbox.after(0) == [(1, "me", b"a"), (2, "you", b"b")]
     assert inbox.after(1) == [(2, "you", b"b")]
     inbox.close()
-
-
-as_another = pytest.mark.skipif(os.getuid() != 0, reason="only root can become another Unix user")
-
-
-@pytest.fixture
-def shared(ledger: Ledger, path: Path) -> Iterator[Path]:
-    """Return the ledger's folder, readable by A_GROUP and reachable by anyone."""
-    above = [path.parent, *path.parents]
-    closed = [folder for folder in above[1:] if not folder.stat().st_mode & 0o001 and folder != Path("/")]
-    modes = {folder: folder.stat().st_mode & 0o7777 for folder in closed}
-    for folder in closed:
-        folder.chmod(modes[folder] | 0o001)
-    for each in (path.parent, *path.parent.iterdir()):
-        os.chown(each, -1, A_GROUP)
-    yield path
-    for folder, mode in modes.items():
-        folder.chmod(mode)
-
-
-def read_as(folder: str) -> LedgerReader:
-    return LedgerReader(SessionFolder(Path(folder)))
-
-
-def as_user(group: int, script: str) -> str:
-    """Return the output of `script`, run as a user who is in `group` only."""
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.setgroups([])
-            os.setgid(group)
-            os.setuid(NOBODY)
-            try:
-                said = repr(eval(script, {"Ledger": Ledger, "read": read_as, "Inbox": Inbox, "Path": Path}))
-            except Exception as error:
-                said = f"{type(error).__name__}: {error}"
-            os.write(write, said.encode())
-        finally:
-            os._exit(0)
-    os.close(write)
-    os.waitpid(child, 0)
-    with os.fdopen(read, "rb") as answer:
-        return answer.read().decode()
-
-
-@as_another
-def test_another_user_of_the_group_reads_beside_the_writer_and_writes_nothing(ledger: Ledger, shared: Path) -> None:
-    ledger.append(said("a"))
-    for name in shared.parent.iterdir():
-        os.chown(name, -1, A_GROUP)
-    assert as_user(A_GROUP, f"read({str(shared.parent)!r}).last_seq()") == "1"
-    assert "cockpit watch" in as_user(A_GROUP, f"Ledger.open(Path({str(shared)!r}))")
-    inbox = shared.with_name("inbox.db")
-    Inbox(inbox).open()
-    assert "LedgerError" in as_user(A_GROUP, f"Inbox(Path({str(inbox)!r})).put('them', b'approve')")
-    assert Inbox(inbox).after(0) == []
-
-
-@as_another
-def test_another_user_of_the_group_reads_a_closed_ledger(ledger: Ledger, shared: Path) -> None:
-    ledger.append(said("a", "b"))
-    ledger.close()
-    assert as_user(A_GROUP, f"read({str(shared.parent)!r}).last_seq()") == "2"
-
-
-@as_another
-def test_another_user_of_the_group_reads_the_ledger_of_a_killed_worker(ledger: Ledger, shared: Path) -> None:
-    ledger.close()
-    script = f"""
-        import os
-        from pathlib import Path
-        from cockpit.core.events import Said
-        from cockpit.session.ledger import Ledger
-        ledger = Ledger.open(Path({str(shared)!r}))
-        ledger.append([Said(at=1.0, author="me", text="about to")])
-        os.kill(os.getpid(), 9)
-    """
-    assert subprocess.run([sys.executable, "-c", textwrap.dedent(script)]).returncode == -9
-    for each in shared.parent.iterdir():
-        os.chown(each, -1, A_GROUP)
-    assert as_user(A_GROUP, f"read({str(shared.parent)!r}).last_seq()") == "1"
-
-
-@as_another
-def test_another_user_of_the_group_reads_a_copy_of_the_folder(ledger: Ledger, shared: Path) -> None:
-    ledger.append(said("a", "b"))
-    copied = shared.parent.with_name("copied")
-    shutil.copytree(shared.parent, copied)
-    for each in (copied, *copied.iterdir()):
-        os.chown(each, -1, A_GROUP)
-    assert as_user(A_GROUP, f"read({str(copied)!r}).last_seq()") == "2"
-
-
-@as_another
-def test_a_session_of_an_older_cockpit_is_opened_by_its_owner_first(ledger: Ledger, shared: Path) -> None:
-    ledger.append(said("a", "b"))
-    ledger.close()
-    shared.with_name("events.log").unlink()
-    assert "its owner opens it once" in as_user(A_GROUP, f"read({str(shared.parent)!r}).last_seq()")
-    reader = LedgerReader(SessionFolder(shared.parent))
-    assert reader.last_seq() == 2
-    reader.close()
-    os.chown(shared.with_name("events.log"), -1, A_GROUP)
-    assert as_user(A_GROUP, f"read({str(shared.parent)!r}).last_seq()") == "2"
-
-
-@as_another
-def test_a_stranger_reads_nothing(ledger: Ledger, shared: Path) -> None:
-    assert "LedgerError" in as_user(NOBODY, f"read({str(shared.parent)!r}).last_seq()")
 
 
 # Problems

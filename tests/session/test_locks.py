@@ -225,6 +225,23 @@ def test_what_is_not_a_file_in_the_place_of_the_inbox_is_set_aside(tmp_path: Pat
     inbox.close()
 
 
+def test_an_inbox_that_is_the_ledger_under_another_name_is_set_aside(tmp_path: Path) -> None:
+    """Open no database under two names: each would have a log of its own."""
+    ledger = Ledger.create(tmp_path / "ledger.db")
+    inbox = Inbox(tmp_path / "inbox.db")
+    inbox.put("ann", b"a")
+    inbox.path.unlink()
+    os.link(ledger.path, inbox.path)
+    with pytest.raises(LedgerDamaged, match="is the ledger under another name"):
+        inbox.after(1)
+    inbox.set_aside(1)
+    assert inbox.put("ann", b"b") == 2
+    ledger.append(said("a"))
+    assert ledger.last_seq() == 1
+    inbox.close()
+    ledger.close()
+
+
 def test_two_thousand_intents_sent_one_by_one_are_taken_in_order(tmp_path: Path) -> None:
     inbox, sender = Inbox(tmp_path / "inbox.db"), Inbox(tmp_path / "inbox.db")
     sending = threading.Thread(target=lambda: [sender.put("me", str(n).encode()) for n in range(2_000)])

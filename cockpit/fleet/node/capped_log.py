@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 FULL_BELOW_BYTES = 1 << 16
 HEAD_BYTES = 32 << 20
 """Output that is kept in full. Output after it is sampled."""
-SAMPLE_BYTES_PER_S = 1 << 16
+SAMPLE_BYTES = 1 << 16
+"""Output kept of each second after the head, and of longer times the more was sampled."""
+SLOWER_AFTER_BYTES = 32 << 20
+"""Sampled output after which samples become rarer, so that a flood of a day takes as much as twenty heads."""
 TAIL_BYTES = 1 << 20
 """Output at the end that is always kept, since it holds the summary."""
 WAITING_BYTES = 4 << 20
@@ -46,6 +49,7 @@ class Log:
         self._held_bytes = 0
         self._dropped = 0
         self._sampled_at = 0.0
+        self._sampled = 0
         self._newest = b"\n"
         self._waiting = b""
         """Output that the disk has not taken yet."""
@@ -60,9 +64,10 @@ class Log:
             return
         self._hold(data)
         now = time.monotonic()
-        if now - self._sampled_at >= 1.0:
+        if now - self._sampled_at >= max(1.0, self._sampled / SLOWER_AFTER_BYTES):
             self._sampled_at = now
-            self.flush(SAMPLE_BYTES_PER_S)
+            self._sampled += SAMPLE_BYTES
+            self.flush(SAMPLE_BYTES)
 
     def flush(self, most_bytes: int = TAIL_BYTES) -> None:
         """Write the newest of the held output, and a line with the number of bytes left out before it."""

@@ -24,6 +24,8 @@ TAIL_BYTES = 1 << 20
 """The last output, always kept: the summary is there."""
 SAMPLE_EVERY_S, SAMPLE_BYTES = 5.0, 1 << 16
 """Output kept of what is between head and tail, so that a run's progress still shows."""
+SLOWER_AFTER_BYTES = 32 << 20
+"""Sampled output after which samples become rarer."""
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r|\Z)")
 _PREFIX = re.compile(
@@ -118,6 +120,7 @@ class RunLogFile:
         self._held_bytes = 0
         self._cut_bytes = self._cut_lines = 0
         self._sampled_at = 0.0
+        self._sampled = 0
         while data := os.read(self._file, 1 << 20):
             self._size += len(data)
             whole, newline, rest = (self._torn + data).rpartition(b"\n")
@@ -134,8 +137,9 @@ class RunLogFile:
         self._held.append(lines)
         self._held_bytes += len(lines)
         self._cut(TAIL_BYTES)
-        if time.monotonic() - self._sampled_at > SAMPLE_EVERY_S:
+        if time.monotonic() - self._sampled_at > SAMPLE_EVERY_S * max(1.0, self._sampled / SLOWER_AFTER_BYTES):
             self._sampled_at = time.monotonic()
+            self._sampled += SAMPLE_BYTES
             self._cut(SAMPLE_BYTES)
             self.flush()
 

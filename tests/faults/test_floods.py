@@ -1,0 +1,123 @@
+"""Logs of any kind delay nothing, and one that another program takes away is no verdict on the code."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cockpit.core.events import Ended
+from cockpit.core.model import Outcome
+from cockpit.fleet.base import JobEnded
+from cockpit.fleet.node import capped_log
+from cockpit.fleet.node.capped_log import Log
+from cockpit.fleet.sky import log as sky_log
+from cockpit.fleet.sky.log import RunLogFile
+from cockpit.worker.reports import READ_BYTES
+from tests.worker.test_long_logs import ENDS, Following
+
+
+def in_its_place(make: Callable[[Path], object]) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        path.unlink()
+        make(path)
+
+    return change
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "removed": Path.unlink,
+    "cut": lambda path: os.truncate(path, 0),
+    "a folder": in_its_place(Path.mkdir),
+    "a pipe": in_its_place(os.mkfifo),
+    "a link to nothing": in_its_place(lambda path: path.symlink_to("nowhere")),
+    "a link to itself": in_its_place(lambda path: path.symlink_to(path)),
+    "a link to an endless file": in_its_place(lambda path: path.symlink_to("/dev/zero")),
+    "another, shorter log": in_its_place(lambda path: path.write_bytes(b"val_bpb: 0.1\n")),
+}
+
+
+def verdicts(following: Following, *reports: JobEnded) -> list[Ended]:
+    found = following.tick(0.0, *reports)
+    for now in range(1, 10):
+        found += following.tick(float(now))
+    return [event for event in found if isinstance(event, Ended)]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_log_that_is_taken_away_while_it_is_read_loses_the_run(tmp_path: Path, change: str) -> None:
+    """Crash no variant for it: a baseline that crashes ends the session."""
+    following = Following(tmp_path, clusters=2)
+    following.prints("e0.0", 2 * READ_BYTES, ENDS)
+    following.prints("e0.1", 1000, ENDS)
+    following.tick(-10.0)
+    CHANGES[change](following.path("e0.0"))
+    ended = {one.attempt: one for one in verdicts(following, *(JobEnded(5.0, f"e0.{n}", "exited", 0) for n in (0, 1)))}
+    assert ended["e0.0"].outcome is Outcome.LOST and "e0.0.log" in ended["e0.0"].message
+    assert ended["e0.1"].outcome is Outcome.VALID, "the other run is judged"
+
+
+@pytest.mark.parametrize("change", [*CHANGES][:-1])
+def test_a_log_that_is_taken_away_before_it_is_read_loses_the_run(tmp_path: Path, change: str) -> None:
+    following = Following(tmp_path, clusters=1)
+    following.prints("e0.0", 1000, ENDS)
+    CHANGES[change](following.path("e0.0"))
+    (ended,) = verdicts(following, JobEnded(5.0, "e0.0", "exited", 0))
+    assert ended.outcome in (Outcome.LOST, Outcome.MISMATCH) and ended.metrics is None
+
+
+FLOODS = {
+    "carriage returns": b"\r",
+    "zeros": b"\0",
+    "line ends": b"\n",
+    "one line": b"x",
+    "escapes": b"\x1b[",
+    "bytes that are no text": b"\xff\xfe",
+    "marks of an end": b"COCKPIT_END exit=1 ",
+    "scores": b"val_bpb: 0.1\r",
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_a_flood_of_one_kind_is_read_in_bounded_pieces_and_the_run_is_judged(tmp_path: Path, flood: str) -> None:
+    following = Following(tmp_path, clusters=2)
+    for name in ("e0.0", "e0.1"):
+        following.prints(name, 1000)
+        with following.path(name).open("ab") as log:
+            log.write(FLOODS[flood] * (2 * READ_BYTES // len(FLOODS[flood])) + b"\n")
+        following.prints(name, 0, ENDS)
+    ended = verdicts(following, *(JobEnded(5.0, f"e0.{n}", "exited", 0) for n in (0, 1)))
+    assert [one.outcome for one in ended] == [Outcome.VALID] * 2
+    assert {one.metrics.score for one in ended if one.metrics} == {1.25}
+
+
+HOURS = 3
+FLOOD_A_SECOND = b"x" * ((1 << 16) - 1) + b"\n"
+
+
+@pytest.mark.parametrize("writer", ["runner", "sky"])
+def test_a_flood_of_hours_takes_less_and_less_of_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: str
+) -> None:
+    now, sizes = [1.0], [0]
+    module = capped_log if writer == "runner" else sky_log
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    log = Log(str(tmp_path / "log")) if writer == "runner" else RunLogFile(tmp_path / "log")
+    put = log.write if isinstance(log, Log) else log.append
+
+    def counted(data: bytes) -> None:
+        sizes[0] += len(data)
+
+    monkeypatch.setattr(log, "_put" if writer == "runner" else "_write", counted)
+    if isinstance(log, Log):
+        log._written = capped_log.HEAD_BYTES
+    else:
+        log._size = sky_log.HEAD_BYTES
+    first = 0
+    for second in range(HOURS * 3600):
+        now[0] += 1.0
+        put(FLOOD_A_SECOND)
+        first = first or (sizes[0] if second == 3600 else 0)
+    assert sizes[0] < 250 << 20
+    assert sizes[0] < 2.5 * first, "the first hour takes the most"
+    log.close()
