@@ -8,7 +8,7 @@ import msgspec
 from cockpit.core.model import Experiment, ExperimentStatus, Value
 from cockpit.core.state import State, constants_of
 from cockpit.read.wording import count
-from cockpit.science.forecast import Forecast, crash_forecast, vram_forecast
+from cockpit.science.forecast import RUNS_LEAST, Forecast, crash_forecast, vram_forecast
 from cockpit.science.search_space import position, search_space
 
 READ = 400
@@ -30,11 +30,11 @@ def forecasts_of(state: State, arms: Iterable[str]) -> dict[str, ArmForecast]:
     """Return forecasts of experiments that have not run, from this session's own runs, failed ones included.
 
     An arm that changes constants is judged by what ran nearest to it. One that edits code is judged by how many of the
-    session's edits crashed: constants do not show what an edit does. Empty before the first result; arms are
-    left out if nothing is known to vary.
+    session's edits crashed: constants do not show what an edit does. Arms are left out if nothing is known to vary,
+    or if fewer than RUNS_LEAST runs tell of them.
     """
     measured = _measured(state)
-    if not measured:
+    if len(measured) < RUNS_LEAST:
         return {}
     import numpy as np
 
@@ -51,6 +51,8 @@ def forecasts_of(state: State, arms: Iterable[str]) -> dict[str, ArmForecast]:
     found: dict[str, ArmForecast] = {}
     for name in arms:
         if state.experiments[name].change.edits:
+            if edited.sum() < RUNS_LEAST:
+                continue
             nowhere = np.zeros((int(edited.sum()), 0))
             found[name] = ArmForecast(crash_forecast(nowhere, crashed[edited], np.zeros(0), near=len(nowhere)), None)
         elif dimensions:

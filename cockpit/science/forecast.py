@@ -30,8 +30,8 @@ ALIKE = 24
 """Finished runs that a curve's forecast uses, the nearest ones: a diverged run says nothing about a good one."""
 RIDGE = 1e-2
 """Penalty of the ridge regression, in squared units of the positions."""
-VRAM_RUNS_LEAST = 4
-"""Runs with a known peak that a forecast of memory takes."""
+RUNS_LEAST = 4
+"""Finished runs that a forecast of a crash takes, and runs with a known peak that one of memory takes."""
 
 
 def crash_risks(
@@ -98,12 +98,12 @@ def vram_forecast(
     """Forecast the peak memory (MB) at one place from runs at `points` (n, d; positions in [0, 1]).
 
     Ridge regression of the logarithm, because sizes act as ratios. The interval is the t interval for one more run.
-    None with fewer than VRAM_RUNS_LEAST.
+    None with fewer than RUNS_LEAST.
     """
     import numpy as np
 
     y = np.log(np.asarray(vram_mb, dtype=float))
-    if len(y) < VRAM_RUNS_LEAST or not np.all(np.isfinite(y)):
+    if len(y) < RUNS_LEAST or not np.all(np.isfinite(y)):
         return None
     centre = points.mean(axis=0)
     x = points - centre

@@ -10,6 +10,7 @@ from cockpit.core.model import Estimate
 from cockpit.decide.evidence import noise_of
 from cockpit.read.axis import ticks, time_ticks
 from cockpit.read.counterfactual import one_gpu, one_gpu_words
+from cockpit.read.score_dots import ScoreDots
 from cockpit.read.scores import kept_experiments
 from cockpit.read.wording import signed
 from cockpit.tui.theme import DARK
@@ -17,8 +18,9 @@ from cockpit.tui.views.changes import Wording
 from cockpit.tui.views.chart import alone_steps, class_offsets
 from cockpit.tui.views.effects import EffectsView, EffectView, effects_view, reach
 from cockpit.tui.widgets.effects import draw_effects, effect_rows
-from cockpit.tui.widgets.score_plot import LABELS, place_of
+from cockpit.tui.widgets.score_plot import LABELS, ScoreAxes, draw_scores, place_of
 from cockpit.tui.widgets.talk import text_of
+from tests.decide.world import World
 from tests.tui import stories
 from tests.tui.conftest import Opener, press, shown, words_on
 
@@ -42,6 +44,31 @@ def test_the_one_gpu_line_shows_the_best_of_one_gpu_so_far() -> None:
         steps = alone_steps(state, until)
         assert [at for at, _ in steps] == [best.hours for best in alone.best if best.hours <= until]
     assert alone_steps(state, math.inf)[-1][1] == alone.best[-1].score
+
+
+def plotted(world: World) -> list[str]:
+    dots = ScoreDots()
+    dots.follow(world.state)
+    return text_of(list(draw_scores(dots, world.state, 70, 13, DARK, ScoreAxes(), "", frozenset()).rows)).split("\n")
+
+
+def labelled_rows(rows: list[str]) -> list[str]:
+    return [row for row in rows if any(cell.isdigit() for cell in row)]
+
+
+def test_one_dot_has_its_own_value_and_no_scale() -> None:
+    """Draw a chart of one result: labels around it would be invented, and so would the axis of a single moment."""
+    world = World(lambda constants, attempt: 1.0931, hardware=("CPU",))
+    world.run(0.03)
+    rows = plotted(world)
+    (labelled,) = labelled_rows(rows)
+    score = world.state.attempts["e0000.1"].metrics
+    assert score is not None and labelled[:LABELS].startswith(f"{score.score:.3f}")
+    assert rows.index(labelled) in (5, 6) and "·" in labelled, "its dot is in the middle"
+    assert not any("s" in row for row in rows)
+    world.propose({"LR": 2})
+    world.run(0.1)
+    assert len(labelled_rows(plotted(world))) > 2
 
 
 async def test_the_one_gpu_line_is_drawn_over_time_and_not_over_experiments(screen_on: Opener) -> None:

@@ -7,7 +7,7 @@ from cockpit.core.model import ClusterState
 from cockpit.session.heartbeat import WorkerStatus
 from cockpit.tui.theme import DARK
 from cockpit.tui.views.changes import Wording
-from cockpit.tui.views.clusters import EVALUATING, ClusterView, cluster_view
+from cockpit.tui.views.clusters import EVALUATING, ClusterView, cluster_view, summary
 from cockpit.tui.views.summary import money_parts
 from cockpit.tui.widgets.grid import CELL_WIDTH, cell_rows
 from cockpit.tui.widgets.talk import text_of
@@ -79,3 +79,14 @@ async def test_the_clusters_of_an_ended_session_say_where_its_results_are(
         said = words_on(app)
         assert "The session has ended: 6 results   7 stack   4 chart" in said and "cockpit report night writes" in said
         assert len(app.main.grid.keys) == sum(f"{name} H" in said for name in app.main.grid.keys)
+
+
+def test_a_cluster_whose_run_starts_is_not_counted_as_idle() -> None:
+    state = stories.night().state
+    name = next(name for name, one in state.clusters.items() if one.state is ClusterState.BUSY)
+    cluster = state.clusters[name]
+    before = summary(state)
+    cluster.state, cluster.ahead, cluster.running = ClusterState.IDLE, [cluster.running], ""
+    assert cluster_view(state, cluster, state.now).word == "starting"
+    assert "1 starting" in summary(state) and "starting" not in before
+    assert ("idle" in summary(state)) == ("idle" in before)

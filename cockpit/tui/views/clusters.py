@@ -38,6 +38,10 @@ _KINDS = {
 }
 
 
+STARTING = "starting"
+"""The word for a cluster whose run has been submitted, and that runs nothing yet."""
+
+
 class ClusterView(msgspec.Struct, frozen=True):
     name: str
     hardware: str
@@ -95,7 +99,7 @@ def _look(state: State, cluster: Cluster, attempt: Attempt | None) -> tuple[str,
     word = cluster_word(cluster)
     idle = cluster.state is ClusterState.IDLE
     if idle and attempt is not None:
-        glyph, word, ink = "◔", "starting", "info"
+        glyph, word, ink = "◔", STARTING, "info"
     if cluster.held and idle:
         glyph, word = "‖", "held"
     elif cluster.held and cluster.state is ClusterState.BUSY:
@@ -156,13 +160,16 @@ def summary(state: State) -> str:
     """Return the number of clusters in each state, those that need a person first."""
     counts: dict[str, int] = {}
     for cluster in state.clusters.values():
-        counts[cluster_word(cluster)] = counts.get(cluster_word(cluster), 0) + 1
+        starts = cluster.state is ClusterState.IDLE and bool(cluster.ahead) and not cluster.held
+        word = STARTING if starts else cluster_word(cluster)
+        counts[word] = counts.get(word, 0) + 1
     order = (
         ClusterState.GIVEN_UP,
         UNUSABLE,
         ClusterState.LOST,
         NO_CAPACITY,
         ClusterState.IDLE,
+        STARTING,
         ClusterState.LAUNCHING,
         ClusterState.STOPPING,
         ClusterState.BUSY,

@@ -8,7 +8,7 @@ from cockpit.core.state import State
 from cockpit.read.forecasts import ArmForecast, forecasts_of
 from cockpit.read.scores import comparison_class
 from cockpit.read.warnings import MemoryLimits
-from cockpit.science.forecast import VRAM_RUNS_LEAST
+from cockpit.science.forecast import RUNS_LEAST
 from cockpit.tui.figures import count
 from cockpit.tui.plain import cut, plain, width_of
 from cockpit.tui.rows import Row, title_row
@@ -23,7 +23,7 @@ LEVEL_MOST = 16
 """The most cells of a constant's column."""
 CRASH = 16
 """Cells of `100% [100, 100]` and the blank after it. A score and its difference take as many."""
-MEMORY_LATER = f"memory after {VRAM_RUNS_LEAST} results"
+MEMORY_LATER = f"memory after {RUNS_LEAST} results"
 """The title of the column of memory while too few experiments have a known peak."""
 TAIL = 50
 """Cells of the lines, runs, score and difference, and of the interval behind them. A constant matters more than a

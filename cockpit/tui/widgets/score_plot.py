@@ -138,13 +138,23 @@ class _Canvas:
         places = [place_of(dot, self.by_time) for dot in self.shown.dots]
         self.right = max(places)
         self.left = min(places) if self.by_time else min(0.0, self.right)
+        measured = {self.metric.value(dot.score) for dot in self.shown.dots if not math.isnan(dot.score)}
+        if len(measured) == 1 and not self._is_log:  # in the middle, since one value has no scale
+            (value,), half = measured, (top - bottom) / 2
+            bottom, top = value - half, value + half
         self.ends = self._scale(bottom), self._scale(top)
         self._plot.ylim(*self.ends)
         self._plot.xlim(self.left, self.right if self.right > self.left else self.left + 1)
-        ticks_of = log_ticks if self._is_log else ticks
-        values, labels = ticks_of(bottom, top, max(2, self.height // 4), _decimals(bottom, top))
+        if len(measured) == 1:
+            values, labels = [*measured], [f"{value:.{_decimals(value, value)}f}" for value in measured]
+        else:
+            ticks_of = log_ticks if self._is_log else ticks
+            values, labels = ticks_of(bottom, top, max(2, self.height // 4), _decimals(bottom, top))
         self._plot.yticks([self._scale(at) for at in values], labels)
-        self._plot.xticks(*time_ticks(self.left, self.right, max(2, self.width // 16), self.by_time))
+        if self.left < self.right:
+            self._plot.xticks(*time_ticks(self.left, self.right, max(2, self.width // 16), self.by_time))
+        else:
+            self._plot.xticks([])
 
     def _height_of(self, score: float) -> float:
         """Return the place of a score on the vertical axis."""
