@@ -1,7 +1,7 @@
 """The list of sessions."""
 
 from cockpit.cli.json_output import print_json
-from cockpit.cli.locate import all_sessions, sessions_folder, state_of
+from cockpit.cli.locate import all_sessions, glance_at, sessions_folder
 from cockpit.session import lock
 from cockpit.session.ledger_errors import LedgerError
 from cockpit.session.paths import SessionFolder
@@ -28,7 +28,7 @@ def print_list(as_json: bool) -> None:
 def _listed(folder: SessionFolder) -> dict[str, object]:
     row: dict[str, object] = {"session": folder.name, "folder": str(folder.root), "trouble": ""}
     try:
-        state = state_of(folder)
+        state = glance_at(folder)
     except LedgerError as error:
         return row | {"trouble": str(error)}
     return row | {

@@ -1,5 +1,6 @@
 """Finding the repository, the sessions folder and the session that a command is about."""
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -157,8 +158,11 @@ def session_now(state: State) -> float:
 
 
 def _last_used(folder: SessionFolder) -> float:
-    paths = (folder.ledger, folder.events)
-    return max(path.stat().st_mtime for path in paths if path.exists())
+    times = [0.0]
+    for path in (folder.ledger, folder.events):
+        with contextlib.suppress(OSError):  # it is removed meanwhile
+            times.append(path.stat().st_mtime)
+    return max(times)
 
 
 def as_set_up(folder: SessionFolder) -> Session | None:

@@ -7,9 +7,11 @@ import msgspec
 import pytest
 
 from benchmarks.ledger import night
+from cockpit.cli.listing import print_list
 from cockpit.core.events import Event
 from cockpit.core.fold import fold_all
 from cockpit.report.status import status
+from cockpit.session import packed_state
 from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
@@ -35,3 +37,19 @@ def test_the_status_of_a_glance_is_that_of_the_state(tmp_path: Path, after: int)
     assert glanced.experiments.get("e9999") is None
     with pytest.raises(KeyError):
         glanced.attempts["e9999.1"]
+
+
+def test_a_list_of_sessions_decodes_none_of_their_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = SessionFolder(tmp_path / "sessions" / "bench")
+    ledger = Ledger.create(folder.ledger)
+    events: list[Event] = list(night(200))
+    ledger.append(events)
+    ledger.snapshot(fold_all(events))
+    ledger.close()
+    monkeypatch.setenv("COCKPIT_SESSIONS", str(folder.root.parent))
+    for decoder in ("_experiment", "_attempt"):
+        monkeypatch.setattr(packed_state, decoder, msgspec.msgpack.Decoder(int))
+    print_list(as_json=False)
+    assert "200 experiments" in capsys.readouterr().out
