@@ -356,14 +356,10 @@ class Cluster(msgspec.Struct, omit_defaults=True):
     """Seconds of its last launch that succeeded, its set-up included and its waits left out."""
     rests: bool = False
     """True if it went down because it was idle; it is launched again when there is work."""
-    gpus: int = 1
-    """GPUs of all its nodes."""
-    spot: bool = False
-    """True if its cloud may take it back at any time."""
-    repriced_usd: float = 0.0
-    """Dollars that its seconds at earlier prices cost above its present price."""
-    resized_gpu_hours: float = 0.0
-    """GPU-hours that its seconds with other numbers of GPUs took above its present number."""
+    gpus: int = 1  # of all its nodes
+    spot: bool = False  # its cloud may take it back at any time
+    repriced_usd: float = 0.0  # what its seconds at earlier prices cost above the present price
+    resized_gpu_hours: float = 0.0  # what its seconds with other numbers of GPUs took above the present number
 
 
 class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):

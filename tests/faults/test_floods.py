@@ -1,4 +1,4 @@
-"""Logs of any kind delay nothing, and one that another program takes away is no verdict on the code."""
+"""Logs of any kind delay nothing. One that another program takes away says nothing about the code."""
 
 import os
 from collections.abc import Callable

@@ -13,8 +13,10 @@ import pytest
 
 from cockpit.core.model import Outcome
 from cockpit.fleet.local import fleet as local
+from cockpit.fleet.local.fleet import processes_of
 from cockpit.session import ledger as ledgers
 from cockpit.session import lock, snapshot_process, worker_process
+from cockpit.session.clock import WallClock
 from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
 from cockpit.variant.errors import VariantError
@@ -23,7 +25,7 @@ from cockpit.variant.store import VariantStore
 from cockpit.worker import loop
 from cockpit.worker.supervisor import run_session
 from tests.faults.checks import a_fold_from_nothing_is_the_state, nothing_counted_twice
-from tests.fleet.test_runner import Run, processes_of, until
+from tests.fleet.test_runner import Run, until
 from tests.fleet.test_score_command import GUESSES, verdict
 from tests.session.test_ledger import a_running_story
 from tests.worker.sessions import SCRIPT, local_session, state_of, wait_for
@@ -137,15 +139,15 @@ def test_a_worker_that_was_stopped_says_so_and_gives_its_runs_their_whole_limit(
     try:
         wait_for(lambda: any(one.started_at for one in state_of(folder).attempts.values()), 60, "a run")
         began = state_of(folder).worker_began
-        sleep, left = loop.WallClock.wait, [1]
+        sleep, left = WallClock.wait, [1]
 
-        def longer(clock: loop.WallClock, event: threading.Event, until: float) -> None:
+        def longer(clock: WallClock, event: threading.Event, until: float) -> None:
             if left[0]:
                 left[0] -= 1
                 time.sleep(2 * STOP_IN_ITS_SLEEP)
             sleep(clock, event, until)
 
-        monkeypatch.setattr(loop.WallClock, "wait", longer)
+        monkeypatch.setattr(WallClock, "wait", longer)
         wait_for(lambda: state_of(folder).outcome_counts, 60, "the run to end")
     finally:
         stop.set()
