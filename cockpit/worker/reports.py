@@ -99,9 +99,12 @@ class LogReader:
             return 0
         return len(data)
 
-    def finish(self, at: float) -> None:
-        """Read a last line that has no line end. A log that has become shorter than what was read is a problem."""
+    def finish(self, at: float, exit_code: int | None) -> None:
+        """Read a last line that has no line end. A log that was removed or has become shorter is a problem, unless the
+        exit code tells of a crash."""
         self.log.finish(at)
+        if exit_code:
+            return
         try:
             size = self.path.stat().st_size
         except OSError:
@@ -259,7 +262,7 @@ class Reports:
     def _ended(self, state: State, attempt: Attempt, report: JobEnded) -> list[Event]:
         reader = self._reader(attempt.id)
         log = reader.log
-        reader.finish(report.at)
+        reader.finish(report.at, report.exit_code)
         self.forget(attempt.id)
         events: list[Event] = []
         if attempt.status is not AttemptStatus.RUNNING and report.reason in ("exited", "timeout", "limit"):

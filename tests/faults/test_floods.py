@@ -38,8 +38,8 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 
 def verdicts(following: Following, *reports: JobEnded) -> list[Ended]:
-    found = following.tick(0.0, *reports)
-    for now in range(1, 10):
+    found = following.tick(19.0, *reports)
+    for now in range(20, 30):
         found += following.tick(float(now))
     return [event for event in found if isinstance(event, Ended)]
 
@@ -50,7 +50,7 @@ def test_a_log_that_is_taken_away_while_it_is_read_loses_the_run(tmp_path: Path,
     following = Following(tmp_path, clusters=2)
     following.prints("e0.0", 2 * READ_BYTES, ENDS)
     following.prints("e0.1", 1000, ENDS)
-    following.tick(-10.0)
+    following.tick(10.0)
     CHANGES[change](following.path("e0.0"))
     ended = {one.attempt: one for one in verdicts(following, *(JobEnded(5.0, f"e0.{n}", "exited", 0) for n in (0, 1)))}
     assert ended["e0.0"].outcome is Outcome.LOST and "e0.0.log" in ended["e0.0"].message
