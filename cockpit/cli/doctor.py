@@ -22,7 +22,7 @@ from cockpit.core.hosted_agents import KNOWN_AGENTS, AgentError, HostedAgent, ag
 from cockpit.core.installation import install_command
 from cockpit.create.agents import agents_of
 from cockpit.create.error import CreateError
-from cockpit.fleet.local.devices import cores, devices
+from cockpit.fleet.local.devices import cores, devices, driver_trouble
 from cockpit.fleet.node import confinement
 from cockpit.fleet.secret_names import is_secret
 from cockpit.report.results import clean
@@ -175,9 +175,10 @@ def _torch(needed: bool) -> Finding:
 def _gpu() -> Finding:
     if found := devices():
         return Finding("GPU", ", ".join(device.hardware for device in found))
+    said = driver_trouble()
     return Finding(
         "GPU",
-        f"none: experiments run on {cores()} cores, at the small preset",
+        f"none{f' (nvidia-smi: {said})' if said else ''}: experiments run on {cores()} cores, at the small preset",
         "for GPUs elsewhere: `cockpit new NAME --fleet sky`",
         needed=False,
     )

@@ -12,6 +12,7 @@ from cockpit.create.links import input_notes
 from cockpit.create.plan import Plan
 from cockpit.create.rescoring import scored_by_themselves
 from cockpit.create.sky_session import read_task_file
+from cockpit.fleet.local.devices import driver_trouble
 from cockpit.fleet.printed_names import spelt
 from cockpit.variant.guess.printed import printed_in_text, printed_names
 from cockpit.variant.inputs import Inputs
@@ -35,6 +36,9 @@ def notes_of(plan: Plan, session: Session, variant: Variant, at: float) -> list[
         notes.append(Said(at=at, author="cockpit", text=text))
     if meant := _misspelt(plan, session):
         notes.append(Trouble(at=at, text=meant))
+    is_on_cores = session.fleet.kind == "local" and session.fleet.clusters[0].hardware == "CPU"
+    if is_on_cores and (said := driver_trouble()):
+        notes.append(Trouble(at=at, text=f"nvidia-smi lists no GPU, so runs are on the cores; it says: {said}"))
     if session.fleet.kind == "sky":
         for word in read_task_file(plan.repo, session.fleet.infra).words:
             notes.append(Said(at=at, author="cockpit", text=f"experiment.yaml: {word}"))

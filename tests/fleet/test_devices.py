@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.fleet.local.devices import devices_of_command, devices_of_script, gpu_class, slots
+from cockpit.fleet.local.devices import devices_of_command, devices_of_script, driver_trouble, gpu_class, slots
 
 Says = Callable[..., None]
 EIGHT = "\n".join(f"{i}, GPU-000{i}, NVIDIA H100 80GB HBM3" for i in range(8))
@@ -139,6 +139,13 @@ def test_a_driver_that_does_not_answer_leaves_the_cores(says: Says, output: str)
     says("nvidia-smi", output, status=9)
     says("rocm-smi", output, status=1)
     assert {slot.hardware for slot in slots()} == {"CPU"}
+    assert driver_trouble() == output
+
+
+def test_a_driver_that_lists_a_gpu_says_nothing(says: Says, monkeypatch: pytest.MonkeyPatch) -> None:
+    says("nvidia-smi", EIGHT)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert driver_trouble() == ""
 
 
 def test_one_run_may_have_all_devices(says: Says) -> None:

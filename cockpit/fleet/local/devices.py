@@ -155,6 +155,12 @@ def nvidia_devices() -> list[Device]:
     return list(usable.values())
 
 
+def driver_trouble() -> str:
+    """Return the words of an nvidia-smi that lists no GPU, such as those of a broken driver; empty for any other."""
+    said = _output("nvidia-smi", "--query-gpu=index,uuid,name", "--format=csv,noheader").split("\n", 1)[0].strip()
+    return "" if said[:1].isdecimal() else said
+
+
 def _has_id(device: Device, name: str) -> bool:
     """Return True if a name is a device's UUID or the beginning of it, which CUDA takes too."""
     return name.startswith(("GPU-", "MIG-")) and device.id.startswith(name)
