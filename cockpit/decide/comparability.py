@@ -93,10 +93,12 @@ def _runs(state: State, hardware: str) -> list[Metrics]:
 
 
 def _too_long(budget_s: float, baseline: list[Metrics], metrics: Metrics) -> str:
-    is_budgeted = all(run.run_s and run.training_seconds >= BUDGETED_SHARE * budget_s for run in baseline)
+    # Runs that print no training time count as training all along, the budget at most.
+    trained = [run.training_seconds or min(run.run_s, budget_s) for run in baseline]
+    is_budgeted = all(run.run_s for run in baseline) and min(trained) >= BUDGETED_SHARE * budget_s
     if not budget_s or not metrics.run_s or not is_budgeted:
         return ""
-    overhead_s = max(max(0.0, run.run_s - run.training_seconds) for run in baseline)
+    overhead_s = max(max(0.0, run.run_s - seconds) for run, seconds in zip(baseline, trained, strict=True))
     allowed_s = BUDGET_SHARE * budget_s + OVERHEAD_SHARE * overhead_s + SLACK_S
     if metrics.run_s <= allowed_s:
         return ""

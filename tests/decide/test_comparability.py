@@ -42,6 +42,14 @@ def test_the_clock_outside_counts_whatever_the_run_prints(printed: float) -> Non
     assert not judged(BASELINE, longer(RUN_S + 20, printed))
 
 
+def test_a_baseline_that_prints_no_training_time_is_timed_by_the_clock_outside() -> None:
+    silent = Metrics(1.0, run_s=RUN_S + 5)
+    said = judged(silent, Metrics(0.9, run_s=3 * RUN_S))
+    assert said.startswith("it ran for 180 s by the clock outside it, and 84 s are allowed for a budget of 60 s")
+    assert not judged(silent, Metrics(0.9, run_s=RUN_S + 15))
+    assert not judged(Metrics(1.0, run_s=20 * RUN_S), Metrics(0.9, run_s=25 * RUN_S))
+
+
 def test_a_slower_start_is_allowed() -> None:
     assert not judged(BASELINE, longer(RUN_S + 35))
 
