@@ -24,6 +24,7 @@ from cockpit.fleet.local.fleet import LocalFleet
 from cockpit.fleet.node import command
 from cockpit.fleet.node.capped_log import Log
 from cockpit.fleet.node.disk import RetryForRoom
+from cockpit.fleet.node.job import CommandJob, ResourceLimits, RunJob
 from cockpit.fleet.node.system_calls import Confinement
 from cockpit.session import lock, worker_process
 from cockpit.session.heartbeat import BEAT_EVERY_S
@@ -191,7 +192,8 @@ def test_a_limit_of_the_size_of_files_is_waited_out(tmp_path: Path) -> None:
     a_fold_from_nothing_is_the_state(folder)
 
 
-UNCONFINED: dict[str, object] = {"confinement": Confinement("unconfined", network=True)}
+UNCONFINED = Confinement("unconfined", network=True)
+UNLIMITED: ResourceLimits = {"memory_mb": 0, "disk_mb": 0, "processes": 0, "cores": 0}
 TELLING = """
 import sys, time
 
@@ -212,11 +214,15 @@ def job(place: Path, script: str = "", score_command: Sequence[str] = ()) -> Pat
     source.mkdir()
     folder.mkdir()
     (source / "train.py").write_text(f"{script}print('val_bpb: 0.98')\n")
-    limits = dict.fromkeys(("memory_mb", "disk_mb", "processes", "cores"), 0)
-    paths = {"source": str(source), "writable": str(source), "log_path": str(place / "log")}
-    runs: dict[str, object] = {"environment": {}, "time_limit_s": 60, "limits": limits, **UNCONFINED, **paths}
-    scored = {"score_command": runs | {"command": score_command}} if score_command else {}
-    wanted = runs | {"script": "train.py", "command": [sys.executable, "train.py"]} | scored
+    scored: CommandJob = {
+        "command": list(score_command), "source": str(source), "writable": str(source), "environment": {},
+        "time_limit_s": 60, "confinement": UNCONFINED, "limits": UNLIMITED,
+    }  # fmt: skip
+    wanted: RunJob = {
+        **scored, "command": [sys.executable, "train.py"], "name": "e0001.1", "script": "train.py", "hashed": [],
+        "data": {}, "log_path": str(place / "log"), "scorer": None,
+        "score_command": scored if score_command else None,
+    }  # fmt: skip
     (folder / "job.json").write_text(json.dumps(wanted))
     return folder
 
@@ -282,11 +288,13 @@ def test_a_run_that_found_no_process_to_start_in_is_lost_and_no_crash(
 
     monkeypatch.setattr("subprocess.Popen", refused)
     log = Log(str(tmp_path / "log"))
-    limits = dict.fromkeys(("memory_mb", "disk_mb", "processes", "cores"), 0)
-    wanted = {"command": [], "source": "", "environment": {}, "time_limit_s": 60, "limits": limits}
-    ended = command.run(UNCONFINED | wanted, RetryForRoom([], 0.5), log)
+    wanted: CommandJob = {
+        "command": [], "source": "", "environment": {}, "time_limit_s": 60, "confinement": UNCONFINED,
+        "limits": UNLIMITED,
+    }  # fmt: skip
+    end = command.run(wanted, RetryForRoom([], 0.5), log)
     log.close()
-    assert ended["reason"] == command.LOST
+    assert end.reason == command.LOST
     assert "[cockpit waits to start it: [Errno 11] Resource temporarily unavailable]" in (tmp_path / "log").read_text()
 
 

@@ -19,6 +19,8 @@ from cockpit.fleet.local.fleet import LocalFleet
 from cockpit.fleet.node import runner
 from cockpit.fleet.node.confinement import Wall, available
 from cockpit.fleet.node.disk import RetryForRoom
+from cockpit.fleet.node.job import ScorerJob
+from cockpit.fleet.node.system_calls import Confinement
 from tests.fleet.test_local import until
 from tests.scoring.conftest import MODEL, ROOT, environment
 
@@ -71,14 +73,21 @@ def test_code_that_the_run_edits_scores_nothing(job: Job) -> None:
     assert found.evidence.rescore.whole, "the scorer uses the prepare.py that was there before the run"
 
 
+def scorer_job(program: str, time_limit_s: float) -> ScorerJob:
+    """Return the job of a scorer that is a Python program."""
+    return {
+        "command": [sys.executable, "-I", "-c", program], "environment": {}, "time_limit_s": time_limit_s,
+        "confinement": Confinement(Wall.NONE, locks=False), "model": "model.pt", "work": {},
+        "limits": {"memory_mb": 100, "disk_mb": 0, "processes": 2_000, "cores": 0},
+    }  # fmt: skip
+
+
 def test_a_model_that_is_larger_than_the_disk_is_not_copied(tmp_path: Path) -> None:
     """Leave a file with holes: it takes no room until it is copied."""
     model = tmp_path / "model.pt"
     model.touch()
     os.truncate(model, shutil.disk_usage(tmp_path).free)
-    found = runner.score(
-        {"source": str(tmp_path), "scorer": {"model": "model.pt"}}, str(tmp_path), RetryForRoom([], 0.0)
-    )
+    found = runner.score(scorer_job("", 60.0), str(tmp_path), str(tmp_path), RetryForRoom([], 0.0))
     assert "MB is too large to copy" in str(found["trouble"])
 
 
@@ -97,17 +106,12 @@ SCORERS = {
 
 @pytest.mark.parametrize("program", SCORERS, ids=["memory", "time", "crash", "no JSON", "no object", "too long"])
 def test_a_scorer_that_fails_gives_one_sentence(tmp_path: Path, program: str) -> None:
-    limits = {"memory_mb": 100, "disk_mb": 0, "processes": 2_000, "cores": 0}
-    work = {
-        "command": [sys.executable, "-I", "-c", program],
-        "environment": {}, "time_limit_s": 3.0 if program.startswith("import time") else 60.0,
-        "confinement": (Wall.NONE, False, False), "limits": limits, "model": "model.pt", "work": {},
-    }  # fmt: skip
-    (tmp_path / "job.json").write_text(json.dumps({"source": str(tmp_path), "scorer": work}))
+    work = scorer_job(program, 3.0 if program.startswith("import time") else 60.0)
+    (tmp_path / "scorer.json").write_text(json.dumps(work))
     code = (
         "import json, sys\nfrom cockpit.fleet.node import runner\nfrom cockpit.fleet.node.disk import RetryForRoom\n"
-        "job = json.load(open(sys.argv[1] + '/job.json'))\n"
-        "print(json.dumps(runner.score(job, sys.argv[1], RetryForRoom([], 0.0))))"
+        "scorer = json.load(open(sys.argv[1] + '/scorer.json'))\n"
+        "print(json.dumps(runner.score(scorer, sys.argv[1], sys.argv[1], RetryForRoom([], 0.0))))"
     )
     ran = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True

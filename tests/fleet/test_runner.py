@@ -22,6 +22,7 @@ from cockpit.fleet.local.devices import slots
 from cockpit.fleet.local.fleet import LocalFleet, processes_of
 from cockpit.fleet.node import capped_log, command, folders, job_setup, runner, usage
 from cockpit.fleet.node.confinement import Wall, available
+from cockpit.fleet.node.job import ResourceLimits
 from cockpit.fleet.run_log import RunLog, RunVerdict
 from cockpit.worker.cleaning import removing
 
@@ -255,8 +256,7 @@ def test_children_that_live_between_two_measurements_are_estimated(
         ticks = 0 if pid == 1 else round(100 * (now - began))
         return ["S", "0"] + ["0"] * 9 + [str(ticks), "0"] + ["0"] * 6 + [str(round(100 * began))]
 
-    none = {"memory_mb": 0, "processes": 0, "disk_mb": 0, "cores": 0}
-    limits = usage.Limits({"source": str(tmp_path), "limits": none})
+    limits = usage.Limits({"memory_mb": 0, "processes": 0, "disk_mb": 0, "cores": 0}, str(tmp_path))
     monkeypatch.setattr(usage, "descendants", lambda pid: [0, 1, 1000 + int(4 * now)])
     monkeypatch.setattr(usage, "stat_fields", fields)
     monkeypatch.setattr(usage, "resident_bytes", lambda pid: 0)
@@ -273,11 +273,7 @@ def test_children_that_live_between_two_measurements_are_estimated(
 def test_a_run_that_keeps_its_neighbours_cores_busy_is_past_its_share(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job: dict[str, object] = {
-        "source": str(tmp_path),
-        "limits": {"memory_mb": 0, "processes": 0, "disk_mb": 0, "cores": 1e-9},
-    }
-    limits = usage.Limits(job)
+    limits = usage.Limits({"memory_mb": 0, "processes": 0, "disk_mb": 0, "cores": 1e-9}, str(tmp_path))
     monkeypatch.setattr(usage, "CORES_SLACK_S", 0.0)
     said = limits.exceeded(os.getppid(), time.monotonic() + 1)
     assert "cores busy, past its share of 1e-09, which its neighbours need" in said
@@ -307,11 +303,11 @@ def test_a_folder_s_bytes_are_counted_and_too_many_files_are_past_any_limit(
 ) -> None:
     folder = folder_of(10)
     assert 50_000 <= folders.folder_bytes(str(folder)) <= 200_000
-    limits = {"memory_mb": 0, "processes": 0, "disk_mb": 1, "cores": 0}
-    kept = usage.Limits({"limits": limits, "source": str(folder)})
+    limits: ResourceLimits = {"memory_mb": 0, "processes": 0, "disk_mb": 1, "cores": 0}
+    kept = usage.Limits(limits, str(folder))
     assert kept.exceeded(os.getpid(), time.monotonic()) == ""
     monkeypatch.setattr(folders, "COUNTED", 9)
-    kept = usage.Limits({"limits": limits, "source": str(folder)})
+    kept = usage.Limits(limits, str(folder))
     said = "its folder holds more than 9 files and folders, or one that cannot be listed"
     assert kept.exceeded(os.getpid(), time.monotonic()) == said
     monkeypatch.setattr(folders, "COUNTED", 99)

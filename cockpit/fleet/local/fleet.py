@@ -39,6 +39,7 @@ from cockpit.fleet.node import confinement
 from cockpit.fleet.node.confinement import Sandbox, Wall, confined, environment_paths
 from cockpit.fleet.node.disk import may_pass
 from cockpit.fleet.node.environment import data_folders, passed_on
+from cockpit.fleet.node.job import CommandJob, ResourceLimits, RunJob, ScorerJob
 from cockpit.fleet.node.job_setup import (
     EXPORT,
     SCORING_LIMIT_S,
@@ -176,7 +177,7 @@ class LocalFleet:
         self._submitted_at[job.name] = at
         self._reports.append(JobSubmitted(at, job.name))
 
-    def _work(self, job: Job) -> dict[str, object]:
+    def _work(self, job: Job) -> RunJob:
         """Return the job for its runner, with its command behind the wall."""
         command = list(job.command) or [sys.executable, "-u", job.script]
         source, start = job.source.absolute(), job.folder.absolute()
@@ -213,15 +214,15 @@ class LocalFleet:
             "score_command": self._score_command(job, python, environment) if job.score_command else None,
         }
 
-    def _limits(self, job: Job, limited: bool) -> dict[str, float]:
+    def _limits(self, job: Job, limited: bool) -> ResourceLimits:
         return limits(len(self._specs), cores() // len(self._specs), limited, job.source)
 
-    def _scorer(self, job: Job, python: str, environment: dict[str, str]) -> dict[str, object]:
+    def _scorer(self, job: Job, python: str, environment: dict[str, str]) -> ScorerJob:
         """Return the scorer of the run for its runner."""
         folder = _folder(job).absolute()
         return scorer(folder, python, environment, self._limits(job, True), probes=job.rescore is Scoring.WHOLE)
 
-    def _score_command(self, job: Job, python: str, environment: dict[str, str]) -> dict[str, object]:
+    def _score_command(self, job: Job, python: str, environment: dict[str, str]) -> CommandJob:
         """Return the score command of the run for its runner: in a folder of its own, without the network."""
         words = list(job.score_command)
         words[0] = python if words[0] in ("python", "python3") and "python" in Path(python).name else words[0]

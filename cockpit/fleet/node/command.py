@@ -6,7 +6,7 @@ import select
 import signal
 import subprocess
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cockpit.fleet.node import system_calls
 from cockpit.fleet.node.capped_log import Log
@@ -17,6 +17,7 @@ from cockpit.fleet.node.usage import Limits
 
 if TYPE_CHECKING:
     from cockpit.fleet.node.device_use import DeviceUse
+    from cockpit.fleet.node.job import CommandJob
 
 TIMED_OUT, CANCELLED, OVER_LIMIT, EXITED, LOST = "timeout", "cancelled", "limit", "exited", "lost"
 KILL_AFTER_S = 5.0
@@ -27,42 +28,36 @@ STOPPED_S = 10.0
 """Seconds between two looks, which are a tenth apart, after which this process was stopped meanwhile."""
 
 
-def run(
-    job: "dict[str, object]", retry: RetryForRoom, log: Log, device: "DeviceUse | None" = None
-) -> "dict[str, object]":
-    """Run the command to its end. Returns reason, exit code and message.
+class CommandEnd(NamedTuple):
+    """The end of a command."""
+
+    reason: str
+    exit_code: int
+    message: str
+    """Why it was ended, or not started, in a sentence."""
+    sampled_s: float
+    """Processor seconds by samples: the kernel counts no child whose parent ignores its end."""
+
+
+def run(job: "CommandJob", retry: RetryForRoom, log: Log, device: "DeviceUse | None" = None) -> CommandEnd:
+    """Run the command to its end.
 
     The system calls that its wall leaves open are refused to this process too, from now on.
     """
-    system_calls.refuse(system_calls.Confinement(*job["confinement"]))  # type: ignore[misc]
-
-    limits = Limits(job)
+    system_calls.refuse(system_calls.Confinement(*job["confinement"]))
+    limits = Limits(job["limits"], job.get("writable", job["source"]))
     task_limit = TaskLimit(limits.processes)
 
-    def start() -> "subprocess.Popen[bytes]":
-        with task_limit.applied():
-            begun: subprocess.Popen[bytes] = subprocess.Popen(
-                job["command"],  # type: ignore[call-overload]
-                cwd=job["source"],
-                env=job["environment"],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        return begun
+    def tell(error: OSError) -> None:
+        log.write(f"[cockpit waits to start it: {error}]\n".encode())
 
     try:
-        child = retry.call(
-            start,
-            float(str(job["time_limit_s"])),
-            lambda error: log.write(f"[cockpit waits to start it: {error}]\n".encode()),
-        )
+        child = retry.call(lambda: start(job, task_limit), job["time_limit_s"], tell)
     except OSError as error:
         task_limit.remove()
         message = f"it could not be started: {error}"
         log.write(f"{message}\n".encode())
-        return {"exit_code": 127, "reason": LOST if may_pass(error) else EXITED, "message": message, "sampled_s": 0.0}
+        return CommandEnd(LOST if may_pass(error) else EXITED, 127, message, 0.0)
     reason, message = watch(child, job, limits, retry.cancelled, log, device, task_limit)
     if reason == EXITED and (refused := task_limit.exceeded()):
         reason, message = OVER_LIMIT, refused
@@ -70,11 +65,24 @@ def run(
     end_descendants(child.pid, task_limit)
     task_limit.remove()
     drain(child, log)
-    return {"exit_code": child.returncode, "reason": reason, "message": message, "sampled_s": limits.processor_s()}
+    return CommandEnd(reason, child.returncode, message, limits.processor_s())
+
+
+def start(job: "CommandJob", task_limit: TaskLimit) -> "subprocess.Popen[bytes]":
+    with task_limit.applied():
+        return subprocess.Popen(
+            job["command"],
+            cwd=job["source"],
+            env=job["environment"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
 
 def watch(
-    child: "subprocess.Popen[bytes]", job: "dict[str, object]", limits: "Limits", cancelled: list[int], log: Log,
+    child: "subprocess.Popen[bytes]", job: "CommandJob", limits: Limits, cancelled: list[int], log: Log,
     device: "DeviceUse | None", task_limit: TaskLimit,
 ) -> tuple[str, str]:  # fmt: skip
     """Copy output until the child ends; end its group at a limit or when cancelled. Returns (reason, message).
@@ -83,7 +91,7 @@ def watch(
     as all of a machine can be, is lost at its limit: it had less time.
     """
     looked_at = time.monotonic()
-    deadline, stopped_s = looked_at + float(str(job["time_limit_s"])), 0.0
+    deadline, stopped_s = looked_at + job["time_limit_s"], 0.0
     reason, message = EXITED, ""
     assert child.stdout is not None
     os.set_blocking(child.stdout.fileno(), False)

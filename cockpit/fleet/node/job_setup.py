@@ -9,11 +9,15 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cockpit import scoring
 from cockpit.fleet.node.confinement import Sandbox, Wall, available, confined, environment_paths
 from cockpit.fleet.node.environment import kernel_folders
 from cockpit.fleet.node.system_calls import Confinement
+
+if TYPE_CHECKING:
+    from cockpit.fleet.node.job import ResourceLimits, ScorerJob
 
 FEEDER, SERVER, EXPORT = (Path(scoring.__file__).with_name(name) for name in ("feeder.py", "server.py", "export"))
 SERVER_INHERITS = (
@@ -35,7 +39,7 @@ DISK_SHARE = 0.5
 OWN_TEMPORARY = ".tmp"
 
 
-def limits(slots: int, cores: int, limited: bool, folder: Path) -> dict[str, float]:
+def limits(slots: int, cores: int, limited: bool, folder: Path) -> ResourceLimits:
     """Return the limits of a run in `folder` on a machine that `slots` runs share, with `cores` for each.
 
     A run that is not `limited` has the limit of processes alone.
@@ -77,9 +81,7 @@ def sealed_folders(environment: Mapping[str, str]) -> list[Path]:
     return [folder.with_name(f"{folder.name}-sealed") for folder in data]
 
 
-def scorer(
-    folder: Path, python: str, environment: dict[str, str], within: dict[str, float], probes: bool
-) -> dict[str, object]:
+def scorer(folder: Path, python: str, environment: dict[str, str], within: ResourceLimits, probes: bool) -> ScorerJob:
     """Return the scorer of a run for its runner, whose folder is `folder`.
 
     Its servers see the variant's code, but no text, no data and not each other. They are confined whenever the machine

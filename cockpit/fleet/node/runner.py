@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from cockpit.fleet.node.capped_log import FULL, Log
 from cockpit.fleet.node.code_evidence import code_evidence, evidence, in_one_line
-from cockpit.fleet.node.command import EXITED, LOST, TIMED_OUT, run
+from cockpit.fleet.node.command import EXITED, LOST, TIMED_OUT, CommandEnd, run
 from cockpit.fleet.node.data import fingerprints, write_marks
 from cockpit.fleet.node.device_use import DeviceUse
 from cockpit.fleet.node.disk import RetryForRoom
@@ -31,7 +31,8 @@ from cockpit.fleet.node.signals import survive_unused_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+
+    from cockpit.fleet.node.job import CommandJob, RunJob, ScorerJob
 
 SCORE_BYTES = 1 << 16
 CODE_SUFFIXES = (
@@ -71,7 +72,7 @@ def run_job(folder: str, on_start: "Callable[[dict[str, object]], None]", retry_
         return {}
     fcntl.flock(started, fcntl.LOCK_EX)  # the kernel releases it, however this process ends
     with open(os.path.join(folder, "job.json"), encoding="utf-8") as file:
-        job = json.load(file)
+        job: RunJob = json.load(file)
     inputs = HashedInputs(job)
     copy_inputs(job, folder, retry)
     log = retry.call(lambda: Log(job["log_path"]))
@@ -81,28 +82,35 @@ def run_job(folder: str, on_start: "Callable[[dict[str, object]], None]", retry_
     adopt_orphans()
     began = time.monotonic()
     device = DeviceUse(job["environment"].get("CUDA_VISIBLE_DEVICES"))
-    ended = run(job, retry, log, device)
+    end = run(job, retry, log, device)
     device.end()
-    ended["seconds"] = wall_s = time.monotonic() - began
+    wall_s = time.monotonic() - began
     log.close(retry)
-    ended |= incomplete_output(log, ended)
-    used = usage(float(str(ended.pop("sampled_s", 0.0))))
+    end = if_complete(end, log)
+    used = usage(end.sampled_s)
     code = inputs.code_evidence()
-    scores = scores_of(job, folder, retry, ended)
-    data = inputs.data_evidence()
-    ended["evidence"] = {**code, **data, **used, "cut_bytes": log.cut_bytes, "wall_s": wall_s, **scores}
-    ended = {**ended, **times()}
-    while not write_note(folder, "ended.json", ended):
+    scores, end = scores_of(job, folder, retry, end)
+    proof = {**code, **inputs.data_evidence(), **used, "cut_bytes": log.cut_bytes, "wall_s": wall_s, **scores}
+    return write_end(folder, end, proof)
+
+
+def write_end(folder: str, end: CommandEnd, proof: "dict[str, object]") -> "dict[str, object]":
+    """Write the note on the end of a job, once there is room for it. Returns it."""
+    noted = {
+        "reason": end.reason, "exit_code": end.exit_code, "message": end.message, "seconds": proof["wall_s"],
+        "evidence": proof, **times(),
+    }  # fmt: skip
+    while not write_note(folder, "ended.json", noted):
         time.sleep(1.0)
-    return ended
+    return noted
 
 
 class HashedInputs:
     """A job's code and data, hashed before its run, to compare with what they are after it."""
 
-    def __init__(self, job: "dict[str, Any]") -> None:
-        self._source, self._data = job["source"], job.get("data", {})
-        self._named = [job["script"], *job.get("hashed", ())]
+    def __init__(self, job: "RunJob") -> None:
+        self._source, self._data = job["source"], job["data"]
+        self._named = [job["script"], *job["hashed"]]
         self._code = evidence(self._source, self._named)
         self._fingerprints, self._marks = fingerprints(self._data), write_marks(self._data)
 
@@ -118,32 +126,33 @@ class HashedInputs:
 
 
 def scores_of(
-    job: "dict[str, object]", folder: str, retry: RetryForRoom, ended: "dict[str, object]"
-) -> "dict[str, object]":
-    """Return what the scorer and the score command say about a run that succeeded. A lost command loses the run."""
-    rescore = score(job, folder, retry) if job.get("scorer") and ended["exit_code"] == 0 else None
-    scored = None
-    if job.get("score_command") and ended["reason"] == EXITED and ended["exit_code"] == 0:
-        scored = run_score_command(job, folder, retry)
-        if scored["reason"] == LOST:
-            ended |= {"reason": LOST, "message": scored["message"]}
-    return {"rescore": rescore, "scored": scored}
+    job: "RunJob", folder: str, retry: RetryForRoom, end: CommandEnd
+) -> "tuple[dict[str, object], CommandEnd]":
+    """Return the words of the scorer and of the score command on a run that succeeded, and its end.
+
+    A score command that is lost loses the run.
+    """
+    scorer, command = job["scorer"], job.get("score_command")
+    rescore = score(scorer, job["source"], folder, retry) if scorer and end.exit_code == 0 else None
+    if not command or end.reason != EXITED or end.exit_code != 0:
+        return {"rescore": rescore, "scored": None}, end
+    scored, output = run_score_command(command, job, folder, retry)
+    if scored.reason == LOST:
+        end = end._replace(reason=LOST, message=scored.message)
+    return {"rescore": rescore, "scored": {**scored._asdict(), "output": output}}, end
 
 
-def copy_inputs(job: "dict[str, object]", folder: str, retry: RetryForRoom) -> None:
+def copy_inputs(job: "RunJob", folder: str, retry: RetryForRoom) -> None:
     """Copy the code for the scorer, and the whole folder for the score command, before the run can change them."""
-    if job.get("scorer"):
-        retry.call(lambda: copy_code(str(job["source"]), folder))
+    if job["scorer"]:
+        retry.call(lambda: copy_code(job["source"], folder))
     if job.get("score_command"):
         scored_in = os.path.join(folder, "scored")
-        retry.call(lambda: shutil.copytree(str(job["writable"]), scored_in, symlinks=True, dirs_exist_ok=True))
+        retry.call(lambda: shutil.copytree(job["writable"], scored_in, symlinks=True, dirs_exist_ok=True))
 
 
 def usage(sampled_s: float) -> "dict[str, object]":
-    """Return the processor time and peak memory of the run's processes.
-
-    `sampled_s` are processor seconds by samples: the kernel counts no child whose parent ignores its end.
-    """
+    """Return the processor time and peak memory of the run's processes."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {
         "cpu_s": max(children.ru_utime + children.ru_stime, sampled_s),
@@ -151,10 +160,10 @@ def usage(sampled_s: float) -> "dict[str, object]":
     }
 
 
-def incomplete_output(log: Log, ended: "dict[str, object]") -> "dict[str, object]":
-    """Return `lost` and why for a command whose output is incomplete, or that a full disk may have failed; else {}."""
-    problem = log.problem or ("" if log.had_room or ended["exit_code"] == 0 else FULL)
-    return {"reason": LOST, "message": problem} if problem and ended["reason"] == EXITED else {}
+def if_complete(end: CommandEnd, log: Log) -> CommandEnd:
+    """Return the end; a lost one if the output is incomplete, or if a full disk may have failed the command."""
+    problem = log.problem or ("" if log.had_room or end.exit_code == 0 else FULL)
+    return end._replace(reason=LOST, message=problem) if problem and end.reason == EXITED else end
 
 
 def times() -> dict[str, object]:
@@ -180,12 +189,14 @@ def copy_code(source: str, folder: str) -> None:
                 shutil.copyfile(os.path.join(where, name), os.path.join(inside, name))
 
 
-def score(job: "dict[str, object]", folder: str, retry: RetryForRoom) -> "dict[str, object]":
+def score(scorer: "ScorerJob", source: str, folder: str, retry: RetryForRoom) -> "dict[str, object]":
     """Run the scorer on the model that the run has saved. Returns its score, or the reason why there is none."""
-    scorer = job["scorer"]
-    assert isinstance(scorer, dict)
     work, result = os.path.join(folder, "work.json"), os.path.join(folder, "score.json")
-    model = os.path.join(str(job["source"]), scorer["model"])
+    model = os.path.join(source, scorer["model"])
+    command: CommandJob = {
+        "command": [*scorer["command"], work, result], "source": folder, "environment": scorer["environment"],
+        "time_limit_s": scorer["time_limit_s"], "confinement": scorer["confinement"], "limits": scorer["limits"],
+    }  # fmt: skip
     try:
         if os.path.isfile(model) and not os.path.islink(model):
             size, most = os.path.getsize(model), int(MODEL_SHARE * shutil.disk_usage(folder).free)
@@ -198,17 +209,15 @@ def score(job: "dict[str, object]", folder: str, retry: RetryForRoom) -> "dict[s
             retry.call(lambda: shutil.copyfile(first, second))
         retry.call(lambda: write_json(work, scorer["work"]))
         log = retry.call(lambda: Log(os.path.join(folder, "scorer.log")))
-        ended = run(scorer | {"command": [*scorer["command"], work, result], "source": folder}, retry, log)
+        end = run(command, retry, log)
         log.close()
         with open(result, "rb") as found:
             said = json.loads(found.read(SCORE_BYTES), parse_constant=lambda word: None)
-        return {name: value for name, value in said.items() if value is not None} | {"scorer_cpu_s": ended["sampled_s"]}
+        return {name: value for name, value in said.items() if value is not None} | {"scorer_cpu_s": end.sampled_s}
     except FileNotFoundError:
-        reason = (
-            ended["message"] or f"it ended with {ended['exit_code']}{last_line(os.path.join(folder, 'scorer.log'))}"
-        )
+        reason = end.message or f"it ended with {end.exit_code}{last_line(os.path.join(folder, 'scorer.log'))}"
         late = f"it was not done within {scorer['time_limit_s']:.0f} s"
-        return {"trouble": f"the scorer gave no score: {late if ended['reason'] == TIMED_OUT else reason}"}
+        return {"trouble": f"the scorer gave no score: {late if end.reason == TIMED_OUT else reason}"}
     except (OSError, ValueError, AttributeError) as error:
         return {"trouble": f"the scorer gave no score: {error}"}
 
@@ -222,28 +231,27 @@ def last_line(path: str) -> str:
     return ""
 
 
-def run_score_command(job: "dict[str, object]", folder: str, retry: RetryForRoom) -> "dict[str, object]":
-    """Run the score command on the run's outputs, with the code as it was before the run. Returns how it ended.
+def run_score_command(
+    command: "CommandJob", job: "RunJob", folder: str, retry: RetryForRoom
+) -> "tuple[CommandEnd, str]":
+    """Run the score command on the run's outputs, with the code as it was before the run. Returns its end and output.
 
     Its output is appended to the run's log for the person. The score is read from the returned output.
     """
-    command = job["score_command"]
-    assert isinstance(command, dict)
-    stale = link_outputs(str(job["writable"]), os.path.join(folder, "scored"))
+    stale = link_outputs(job["writable"], os.path.join(folder, "scored"))
     log = retry.call(lambda: Log(os.path.join(folder, "scored.log")))
-    ended = run(command, retry, log)
+    end = run(command, retry, log)
     log.close(retry)
-    ended |= incomplete_output(log, ended)
     with open(os.path.join(folder, "scored.log"), "rb") as file:
         file.seek(max(0, os.path.getsize(file.name) - SCORE_BYTES))
         output = file.read()
-    shown = Log(str(job["log_path"]))
+    shown = Log(job["log_path"])
     shown.write(b"\n[cockpit: the output of score_command follows]\n")
     if stale:
         shown.write(f"[cockpit: it reads {', '.join(stale[:8])} as committed, not as the run left it]\n".encode())
     shown.write(output)
     shown.close()
-    return ended | {"output": output.decode("utf-8", "replace")}
+    return if_complete(end, log), output.decode("utf-8", "replace")
 
 
 def is_code(name: str) -> bool:

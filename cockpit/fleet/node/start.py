@@ -15,7 +15,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cockpit.fleet.node import job_setup, runner
 from cockpit.fleet.node.confinement import (
@@ -32,6 +32,9 @@ from cockpit.fleet.node.environment import data_folders
 from cockpit.fleet.node.signed import END, START, signed_line
 from cockpit.fleet.node.system_calls import Confinement
 from cockpit.scoring import sealed
+
+if TYPE_CHECKING:
+    from cockpit.fleet.node.job import RunJob
 
 RAN_BEFORE, TIMED_OUT = 98, 124
 RETRY_FOR_S = 60.0
@@ -77,7 +80,7 @@ def main() -> None:
     raise SystemExit(code if isinstance(code, int) and 0 <= code < 256 else 1)
 
 
-def job(wanted: dict[str, Any], folder: Path, own: Path) -> dict[str, object]:
+def job(wanted: dict[str, Any], folder: Path, own: Path) -> RunJob:
     """Return the job for the runner."""
     shared = folder.parent.parent
     source = shared / "variants" / wanted["name"]

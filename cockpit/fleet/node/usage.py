@@ -11,9 +11,12 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from cockpit.fleet.node import folders
+
+if TYPE_CHECKING:
+    from cockpit.fleet.node.job import ResourceLimits
 
 MEASURE_EVERY_S = 1.0
 GROWTH = 0.25
@@ -35,19 +38,18 @@ class Seen(NamedTuple):
 
 
 class Limits:
-    """Limits of a run: megabytes of memory and of disk, processes, and cores on average; 0 for no limit."""
+    """The limits of a run, and the use of its processes so far."""
 
-    def __init__(self, job: dict[str, object]) -> None:
-        limits = job["limits"]
-        assert isinstance(limits, dict)
-        self._memory_mb, self._disk_mb = float(limits["memory_mb"]), float(limits["disk_mb"])
-        self.processes, self._cores = int(limits["processes"]), float(limits["cores"])
+    def __init__(self, limits: ResourceLimits, folder: str) -> None:
+        """Begin to measure. `folder` is the one whose size is limited."""
+        self._memory_mb, self._disk_mb = limits["memory_mb"], limits["disk_mb"]
+        self.processes, self._cores = int(limits["processes"]), limits["cores"]
+        self._folder = folder
         self._began = time.monotonic()
         self._live: dict[tuple[int, str], Seen] = {}
         """The processes in the last measurement, by number and start time."""
         self._ended_s = 0.0
         """Processor seconds of processes that have ended."""
-        self._source = str(job.get("writable") or job["source"])
         self._measured_at = self._disk_measured_at = 0.0
         self._tasks = tasks_of_machine()
 
@@ -73,7 +75,7 @@ class Limits:
             return f"it kept {used:.1f} cores busy, past its share of {self._cores:g}, which its neighbours need"
         if self._disk_mb and now - self._disk_measured_at > MEASURE_DISK_EVERY_S:
             self._disk_measured_at = now
-            held = folders.folder_bytes(self._source) + nameless_bytes(found)
+            held = folders.folder_bytes(self._folder) + nameless_bytes(found)
             if held >= folders.NOT_MEASURED:
                 return f"its folder holds more than {folders.COUNTED:,} files and folders, or one that cannot be listed"
             if held / 2**20 > self._disk_mb:
