@@ -89,24 +89,46 @@ class Said(msgspec.Struct, frozen=True):
     kind: str
 
 
-class Contents(msgspec.Struct, frozen=True):
-    name: str
-    simulated: bool
-    metric: Metric
+class Heading(msgspec.Struct, frozen=True):
+    """The facts below the title: when and where the session ran, and the number of variants of each outcome."""
+
     made: str
     fleet: str
     corpus: str
     preset: str
     commit: str
     hours: float
-    verdict: str
-    unchecked: list[str]
-    """Sentences on what this session leaves unchecked."""
     counts: dict[str, int]
     tried: int
     """Variants with a score; the baseline is left out."""
     without_score: int
     """Variants that were discarded without a score: their runs were ended early."""
+
+
+class Costs(msgspec.Struct, frozen=True):
+    """The time and money spent, and who spent it."""
+
+    books: Accounts
+    device: str
+    """The device whose hours are counted: `CPU`, `GPU` or `device`."""
+    proposers: list[ProposerResult]
+    proposer_hours: dict[str, float]
+    early: str
+    """The savings and mistakes of early stopping; empty if no run was ended early."""
+    budget_usd: float
+    spend: Spend
+    model_cost: str
+    """The built-in researcher's cost against its estimate; empty without one."""
+
+
+class Contents(msgspec.Struct, frozen=True):
+    name: str
+    simulated: bool
+    metric: Metric
+    heading: Heading
+    verdict: str
+    unchecked: list[str]
+    """Sentences on what this session leaves unchecked."""
     hardware: str
     """The class that comparisons are made in. The best line and the baseline's score are of this class."""
     baseline: Score | None
@@ -131,17 +153,7 @@ class Contents(msgspec.Struct, frozen=True):
     commands_place: str
     """The folder that they are run in."""
     noise: Noise
-    books: Accounts
-    device: str
-    """The device whose hours are counted: `CPU`, `GPU` or `device`."""
-    proposers: list[ProposerResult]
-    proposer_hours: dict[str, float]
-    early: str
-    """The savings and mistakes of early stopping; empty if no run was ended early."""
-    budget_usd: float
-    spend: Spend
-    model_cost: str
-    """The built-in researcher's cost against its estimate; empty without one."""
+    costs: Costs
 
 
 def contents(state: State, now: float) -> Contents:
@@ -150,34 +162,23 @@ def contents(state: State, now: float) -> Contents:
     hardware = comparison_class(state)
     stack = stack_of(state, now)
     kept = [_kept(state, change) for change in stack.kept]
-    line, counterfactual = best_so_far(state, hardware), one_gpu(state)
-    hours = max(0.0, running_h(state, now))
+    counterfactual = one_gpu(state)
+    heading = _heading(state, now)
     waves = [_wave(state, wave) for wave in state.waves.values() if wave.kind is not WaveKind.FILLER]
-    cost = model_cost(state, now)
     said = [Said(m.at, m.author, m.text, m.kind) for m in state.messages if m.kind in ("finding", "phase")]
     return Contents(
         name=session.name,
         simulated=session.fleet.simulated,
         metric=session.metric,
-        made=datetime.fromtimestamp(session.created_at, UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        fleet=_fleet(state),
-        corpus=state.corpus,
-        preset=state.preset,
-        commit=session.commit,
-        hours=hours,
+        heading=heading,
         verdict=verdict(state, now),
         unchecked=unchecked(state),
-        counts=counts(state),
-        tried=tried_variants(state),
-        without_score=sum(
-            one.status is ExperimentStatus.DISCARDED and not one.scores for one in state.experiments.values()
-        ),
         hardware=hardware,
         baseline=score_of(state, state.baseline, hardware),
         baseline_origin=origin_of(state, state.experiments[state.baseline]) if state.baseline else "",
         best=_best(state, kept),
-        charts=charts(state, counterfactual.best if counterfactual else (), hours),
-        line=line,
+        charts=charts(state, counterfactual.best if counterfactual else (), heading.hours),
+        line=best_so_far(state, hardware),
         one_gpu=counterfactual,
         one_gpu_words=one_gpu_words(state),
         stack=stack,
@@ -192,6 +193,28 @@ def contents(state: State, now: float) -> Contents:
         commands=commands(state),
         commands_place=commands_place(state),
         noise=noise_of(state),
+        costs=_costs(state, now),
+    )
+
+
+def _heading(state: State, now: float) -> Heading:
+    experiments = state.experiments.values()
+    return Heading(
+        made=datetime.fromtimestamp(state.session.created_at, UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        fleet=_fleet(state),
+        corpus=state.corpus,
+        preset=state.preset,
+        commit=state.session.commit,
+        hours=max(0.0, running_h(state, now)),
+        counts=counts(state),
+        tried=tried_variants(state),
+        without_score=sum(one.status is ExperimentStatus.DISCARDED and not one.scores for one in experiments),
+    )
+
+
+def _costs(state: State, now: float) -> Costs:
+    model = model_cost(state, now)
+    return Costs(
         books=accounts(state, now),
         device=device_word(state),
         proposers=proposer_results(state),
@@ -199,7 +222,7 @@ def contents(state: State, now: float) -> Contents:
         early=early_stopping_summary(state.early_stops),
         budget_usd=state.budget_usd,
         spend=state.spend,
-        model_cost=model_cost_words(cost) if cost else "",
+        model_cost=model_cost_words(model) if model else "",
     )
 
 

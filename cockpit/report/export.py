@@ -7,7 +7,7 @@ from typing import TextIO
 
 import msgspec
 
-from cockpit.core.model import Attempt, AttemptStatus, Metrics
+from cockpit.core.model import Attempt, AttemptStatus, Experiment, Metrics
 from cockpit.core.state import State, constants_of
 from cockpit.read.changes import change_words
 from cockpit.read.costs import run_usd
@@ -84,13 +84,23 @@ def _of_one_type(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def _row(state: State, attempt: Attempt, constants: Sequence[str], others: Sequence[str]) -> Row:
-    session, metrics = state.session, attempt.metrics
     experiment = state.experiments[attempt.experiment]
+    return {
+        "session": state.session.name,
+        "simulated": state.session.fleet.simulated,
+        **_run(state, attempt, experiment),
+        **_result(state, attempt, others),
+        **_decision(experiment),
+        **_estimate(state, attempt),
+        **_constants(state, experiment, constants),
+    }
+
+
+def _run(state: State, attempt: Attempt, experiment: Experiment) -> Row:
+    """Return the cells on the run itself: its place among the others, where it ran, when, and its price."""
     wave = state.waves.get(experiment.wave)
     ran = bool(attempt.started_at and attempt.ended_at and attempt.status is AttemptStatus.ENDED)
-    row: Row = {
-        "session": session.name,
-        "simulated": session.fleet.simulated,
+    return {
         "attempt": attempt.id,
         "experiment": experiment.id,
         "wave": experiment.wave,
@@ -108,13 +118,26 @@ def _row(state: State, attempt: Attempt, constants: Sequence[str], others: Seque
         "ended_at": attempt.ended_at or None,
         "run_s": attempt.ended_at - attempt.started_at if ran else None,
         "usd": run_usd(state, attempt, attempt.ended_at) if ran else None,
-        "metric": session.metric.name,
-        "value": session.metric.value(metrics.score) if metrics else None,
+    }
+
+
+def _result(state: State, attempt: Attempt, others: Sequence[str]) -> Row:
+    """Return the cells on the run's result and how it was measured."""
+    metric, metrics = state.session.metric, attempt.metrics
+    return {
+        "metric": metric.name,
+        "value": metric.value(metrics.score) if metrics else None,
         **{name: getattr(metrics, name) if metrics else None for name in _PRINTED},
         **{f"metric.{name}": metrics.others.get(name) if metrics else None for name in others},
         "confinement": attempt.wall,
         **_scored(attempt),
         "message": clean(attempt.message),
+    }
+
+
+def _decision(experiment: Experiment) -> Row:
+    """Return the cells on the run's experiment: what was decided on it, and its change."""
+    return {
         "experiment_status": str(experiment.status),
         "reason": clean(experiment.reason),
         "base": experiment.base,
@@ -122,13 +145,16 @@ def _row(state: State, attempt: Attempt, constants: Sequence[str], others: Seque
         "change": clean(change_words(experiment)),
         "lines_added": experiment.lines_added,
         "lines_removed": experiment.lines_removed,
-        **_estimate(state, attempt),
     }
+
+
+def _constants(state: State, experiment: Experiment, names: Sequence[str]) -> Row:
     held = constants_of(state, experiment.id)
-    for name in constants:
+    cells: Row = {}
+    for name in names:
         constant = held.get(name)
-        row[f"{CONSTANT}{name}"] = value_words(constant) if isinstance(constant, list) else constant
-    return row
+        cells[f"{CONSTANT}{name}"] = value_words(constant) if isinstance(constant, list) else constant
+    return cells
 
 
 def _scored(attempt: Attempt) -> Row:

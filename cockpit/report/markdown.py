@@ -11,7 +11,7 @@ from cockpit.core.model import Estimate
 from cockpit.core.state import State
 from cockpit.read.effects import ADJUSTED_NOTE
 from cockpit.read.wording import count, money, signed, value
-from cockpit.report.contents import Contents, Kept, contents
+from cockpit.report.contents import Contents, Costs, Kept, contents
 from cockpit.report.results import clean
 
 KEPT_AT_MOST = 60
@@ -53,7 +53,7 @@ def _lines(found: Contents, diff: str | None) -> Iterator[str]:
             yield f"- {plain(''.join(part.text for part in sentence))}"
         yield ""
     yield from _best(found, diff)
-    yield from _proposers(found)
+    yield from _proposers(found.costs)
     if found.commands:
         yield "### Reproduce it"
         yield ""
@@ -96,9 +96,10 @@ def _gain(found: Contents) -> Iterator[str]:
         rows.append((f"baseline on {found.baseline.hardware}", mean, said))
     each = found.stack.usd_per_milli
     per_milli = f"; {money(each)} for each thousandth of {found.metric.name}" if each else ""
-    rows.append(("cost", money(found.books.total_usd), f"{found.books.gpu_hours:.2f} {found.device}-hours{per_milli}"))
-    if found.model_cost:
-        rows.append(("researcher", "", found.model_cost))
+    costs = found.costs
+    rows.append(("cost", money(costs.books.total_usd), f"{costs.books.gpu_hours:.2f} {costs.device}-hours{per_milli}"))
+    if costs.model_cost:
+        rows.append(("researcher", "", costs.model_cost))
     yield from _table(("", found.metric.better, ""), rows)
     if total is not None:
         yield ADJUSTED_NOTE
@@ -154,23 +155,23 @@ def _best(found: Contents, diff: str | None) -> Iterator[str]:
         yield ""
 
 
-def _proposers(found: Contents) -> Iterator[str]:
+def _proposers(costs: Costs) -> Iterator[str]:
     """Yield the ideas and costs by proposer."""
-    if not found.proposers:
+    if not costs.proposers:
         return
     yield "### By proposer"
     yield ""
     yield from _table(
-        ("proposer", "arms", f"{found.device}-hours", "API dollars", "kept"),
+        ("proposer", "arms", f"{costs.device}-hours", "API dollars", "kept"),
         [
             (
                 f"{one.name} ({one.wall})" if one.wall else one.name,
                 str(one.arms),
-                f"{found.proposer_hours.get(one.name, 0.0):.2f}",
+                f"{costs.proposer_hours.get(one.name, 0.0):.2f}",
                 money(one.api_usd) + (f" and {count(one.unmetered, 'unmetered turn')}" if one.unmetered else ""),
                 ", ".join(one.keeps) or "none",
             )
-            for one in found.proposers
+            for one in costs.proposers
         ],
     )
 

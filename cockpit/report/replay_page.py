@@ -53,7 +53,7 @@ def replay_html(state: State, now: float) -> str:
             left_out=picture.left_out if picture else 0,
             sentences=replay_sentences(state),
             speeds=SPEEDS,
-            speed=next((speed for speed in SPEEDS if speed >= 0.9 * found.hours), SPEEDS[-1]),
+            speed=next((speed for speed in SPEEDS if speed >= 0.9 * found.heading.hours), SPEEDS[-1]),
             data=Markup(_numbers(state, found, chart)),
             script=Markup(script),
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -101,7 +101,7 @@ def _numbers(state: State, found: Contents, chart: Chart | None) -> str:
         if attempt.metrics is not None
     )
     numbers = {
-        "hours": found.hours,
+        "hours": found.heading.hours,
         "left": FRAME.left,
         "right": FRAME.x(1.0),
         "measured": ends,

@@ -4,7 +4,8 @@ from typing import Any
 
 from cockpit.core.model import ExperimentStatus, Wave, WaveStatus
 from cockpit.core.state import State, ending_text
-from cockpit.decide.budget import accounts
+from cockpit.core.totals import EarlyStops
+from cockpit.decide.budget import Accounts, accounts
 from cockpit.read.checks import origin_of, unchecked
 from cockpit.read.forecasts import forecasts_of
 from cockpit.read.launches import launch_note
@@ -42,27 +43,10 @@ def status(state: State, now: float, worker: Json) -> Json:
         "baseline": _scored(state, state.baseline),
         "duty": round(books.duty, 4),
         "gpu_hours": round(books.gpu_hours, 4),
-        "spend": {
-            "gpu_usd": round(books.gpu_usd, 4),
-            "api_usd": round(books.api_usd, 4),
-            "tokens": {
-                "input": state.spend.input_tokens,
-                "cache_read": state.spend.cache_read_tokens,
-                "cache_write": state.spend.cache_write_tokens,
-                "output": state.spend.output_tokens,
-            },
-            "budget_usd": state.budget_usd,
-            "model": _model_cost(model_cost(state, now)),
-        },
+        "spend": _spend(state, books, now),
         "unchecked": unchecked(state),
         "proposers": [_proposer(one) for one in proposer_results(state)],
-        "early_stops": {
-            "on": state.early_stops.on,
-            "ended": state.early_stops.ended,
-            "saved_hours": round(state.early_stops.saved_s / 3600, 4),
-            "checked": state.early_stops.checked,
-            "mistaken": state.early_stops.mistaken,
-        },
+        "early_stops": _early_stops(state.early_stops),
         "needs": [need.sentence for need in needs(state, now)],
     }
 
@@ -83,6 +67,31 @@ def counts(state: State) -> dict[str, int]:
         "kept": len(kept_experiments(state)),
         "discarded": by[ExperimentStatus.DISCARDED],
         "dropped": by[ExperimentStatus.DROPPED],
+    }
+
+
+def _spend(state: State, books: Accounts, now: float) -> Json:
+    return {
+        "gpu_usd": round(books.gpu_usd, 4),
+        "api_usd": round(books.api_usd, 4),
+        "tokens": {
+            "input": state.spend.input_tokens,
+            "cache_read": state.spend.cache_read_tokens,
+            "cache_write": state.spend.cache_write_tokens,
+            "output": state.spend.output_tokens,
+        },
+        "budget_usd": state.budget_usd,
+        "model": _model_cost(model_cost(state, now)),
+    }
+
+
+def _early_stops(counted: EarlyStops) -> Json:
+    return {
+        "on": counted.on,
+        "ended": counted.ended,
+        "saved_hours": round(counted.saved_s / 3600, 4),
+        "checked": counted.checked,
+        "mistaken": counted.mistaken,
     }
 
 

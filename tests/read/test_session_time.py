@@ -83,7 +83,7 @@ def test_a_pause_moves_no_hour_of_the_report_or_of_the_chart() -> None:
     def hours(state: State) -> tuple[list[float], list[float], float]:
         found = contents(state, state.now)
         [chart, *_] = found.charts
-        return [dot.hours for dot in chart.dots], [step.hours for step in chart.best], found.hours
+        return [dot.hours for dot in chart.dots], [step.hours for step in chart.best], found.heading.hours
 
     for one, other in zip(hours(paused), hours(straight), strict=True):
         assert one == pytest.approx(other)
