@@ -23,30 +23,14 @@ def body(state: State, ledger_events: int, ledger_link: str, key: str) -> Json:
     """Return the body of the certificate of the newest keep: plain JSON values."""
     kept = state.incumbencies[-1]
     experiment = state.experiments[kept.experiment]
-    base = state.experiments.get(experiment.base)
     rescore = _rescore(state, experiment)
     runs = [run for run in (state.attempts[name] for name in experiment.attempts) if run.metrics]
     metric = state.session.metric
     estimate = kept.estimate or experiment.estimate
     return {
         "format": FORMAT,
-        "session": state.session.name,
-        "simulated": state.session.fleet.simulated,
-        "corpus": state.corpus,
-        "data": state.data,
-        "preset": state.preset,
-        "time_budget_s": state.session.time_budget_s,
-        "metric": {"name": metric.name, "direction": str(metric.direction)},
-        "experiment": experiment.id,
-        "commit": experiment.commit,
-        "script": state.session.script,
-        "files": list(state.session.editable),
-        "files_sha256": experiment.file_hashes,
-        "protected_sha256": state.experiments[state.baseline].protected_hashes,
-        "train_sha256": experiment.train_hash,
-        "prepare_sha256": experiment.prepare_hash,
-        "base": experiment.base,
-        "base_commit": base.commit if base else "",
+        **_rules(state),
+        **_code(state, experiment),
         "kept_at": kept.at,
         "kept_by": kept.author,
         "reason": kept.reason,
@@ -61,6 +45,37 @@ def body(state: State, ledger_events: int, ledger_link: str, key: str) -> Json:
         "ledger": {"events": ledger_events, "link": ledger_link},
         "previous": list(state.certificates.values())[-1] if state.certificates else "",
         "key": key,
+    }
+
+
+def _rules(state: State) -> Json:
+    """Return the rules under which all runs of the session are compared."""
+    session = state.session
+    return {
+        "session": session.name,
+        "simulated": session.fleet.simulated,
+        "corpus": state.corpus,
+        "data": state.data,
+        "preset": state.preset,
+        "time_budget_s": session.time_budget_s,
+        "metric": {"name": session.metric.name, "direction": str(session.metric.direction)},
+    }
+
+
+def _code(state: State, experiment: Experiment) -> Json:
+    """Return the code of an experiment and of its base, by commits and hashes."""
+    base = state.experiments.get(experiment.base)
+    return {
+        "experiment": experiment.id,
+        "commit": experiment.commit,
+        "script": state.session.script,
+        "files": list(state.session.editable),
+        "files_sha256": experiment.file_hashes,
+        "protected_sha256": state.experiments[state.baseline].protected_hashes,
+        "train_sha256": experiment.train_hash,
+        "prepare_sha256": experiment.prepare_hash,
+        "base": experiment.base,
+        "base_commit": base.commit if base else "",
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -20,6 +20,9 @@ from cockpit.session.corpus import takes_corpus
 from cockpit.session.paths import SessionFolder, name_problem
 from cockpit.session.research_settings import files_of, script_of
 from cockpit.session.settings import Settings
+
+if TYPE_CHECKING:
+    from cockpit.cli.guessing import Guesser
 
 TOLD_BYTES = 200_000
 """Bytes of editable files whose reading is told: a thousand constants of a large file take a fifth of a second."""
@@ -89,7 +92,6 @@ def _made_ready(where: Path, configured: Settings, yes: bool) -> _Ready:
     from cockpit.cli import guessing
     from cockpit.create import interpreter
     from cockpit.create.command import command_words
-    from cockpit.create.fleet_spec import fleet_spec
 
     command = command_words("setup", configured.research.setup)
     guesser = None
@@ -103,30 +105,33 @@ def _made_ready(where: Path, configured: Settings, yes: bool) -> _Ready:
         own = interpreter.find_interpreter(where, setup.environment, script)
     for sentence in filter(None, (own.told, own.trouble)):
         print(sentence)
-    needs_setup = bool(setup.command) and not setup.is_done and bool(own.python or command)
-    if guesser is None and not needs_setup:
-        return _Ready(configured, own.python)
-    from cockpit.cli import trying  # loads the fleet
+    if setup.command and not setup.is_done and (own.python or command):
+        from cockpit.cli import trying  # loads the fleet
 
-    if needs_setup:
         if not command:
             trying.confirm_setup(setup, where, yes)
         trying.make_ready(setup, where)
-    if guesser is None:
-        return _Ready(configured, own.python)
-    tried = msgspec.structs.replace(configured, research=guesser.settings(own.python))
-    spec = fleet_spec(tried, where)
+    return _Ready(configured, own.python) if guesser is None else _tried(where, configured, guesser, own.python)
+
+
+def _tried(where: Path, configured: Settings, guesser: "Guesser", python: str) -> _Ready:
+    """Run the code for a moment, take the metric from its output, and offer the guess for cockpit.toml."""
+    from cockpit.cli import trying
+    from cockpit.create.fleet_spec import fleet_spec
+
+    research = guesser.settings(python)
+    tried = msgspec.structs.replace(configured, research=research)
     names = guesser.metrics_to_look_for()
-    found = trying.trial(where, tried, spec, own.python, names, sessions_folder())
+    found = trying.trial(where, tried, fleet_spec(tried, where), python, names, sessions_folder())
     if not names and not found.failed:
         found = found._replace(values=guesser.read_output(found.tail))
-    trying.tell_trial(found, tried.research, names)
-    trying.check_trial(found, tried.research, guesser.asks)
+    trying.tell_trial(found, research, names)
+    trying.check_trial(found, research, guesser.asks)
     guesser.settle_metric(found.values)
-    taken = guesser.settings(own.python)
+    taken = guesser.settings(python)
     accepted = accepting.accepted(where, taken, guesser.evidence())
     wanted = accepting.offer(accepted, guesser.asks)
-    return _Ready(msgspec.structs.replace(configured, research=taken), own.python, accepted if wanted else None)
+    return _Ready(msgspec.structs.replace(configured, research=taken), python, accepted if wanted else None)
 
 
 def with_flags(

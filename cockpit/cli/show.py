@@ -47,32 +47,50 @@ def status_text(folder: SessionFolder) -> Iterator[str]:
     """Yield the status for a person, as lines that fit a screen."""
     state = glance_at(folder)
     found = status_object(folder, state)
-    books = accounts(state, state.now)
-    simulated = "  SIMULATED" if found["simulated"] else ""
-    worker = found["worker"]
-    age = worker["heartbeat_age_seconds"]
-    heard = f", heard of {age:.0f} s ago" if age is not None and worker["state"] != "stopped" else ""
-    yield f"session   {found['session']}  ({found['fleet']}, {found['mode']}, {found['proposer']} proposes){simulated}"
-    yield f"worker    {worker['state']}{heard}" + (f"  {worker['note']}" if worker["note"] else "")
-    if found["corpus"]:
-        yield f"corpus    {found['corpus']}, preset {found['preset']}"
-    for title, key in (("baseline", "baseline"), ("best", "best")):
-        scored = found[key]
-        if scored:
-            value = precise(scored[found["metric"]["name"]])
-            second = "".join(f"  {name} {mean:.6g}" for name, mean in scored.get("others", {}).items())
-            origin = f", {scored['scored']}" if scored["scored"] else ""
-            yield f"{title:<9} {value}  {scored['experiment']} on {scored['hardware']}{origin}{second}"
+    yield from _session_lines(found)
+    yield from _score_lines(found)
     by = counts(state)
     yield "arms      " + ", ".join(
         f"{by[key]} {key.replace('_', ' ')}"
         for key in ("proposed", "queued", "not_run", "running", "valid", "crashed", "kept")
         if by[key] or key != "not_run"
     )
+    yield from _cost_lines(state, session_now(state) if found["worker"]["state"] != "stopped" else state.now)
+    if early := early_stopping_summary(state.early_stops):
+        yield f"early     {early}"
+    yield from _cluster_lines(state, found)
+    yield from _need_lines(state, found)
+
+
+def _session_lines(found: Json) -> Iterator[str]:
+    worker = found["worker"]
+    simulated = "  SIMULATED" if found["simulated"] else ""
+    age = worker["heartbeat_age_seconds"]
+    heard = f", heard of {age:.0f} s ago" if age is not None and worker["state"] != "stopped" else ""
+    yield f"session   {found['session']}  ({found['fleet']}, {found['mode']}, {found['proposer']} proposes){simulated}"
+    yield f"worker    {worker['state']}{heard}" + (f"  {worker['note']}" if worker["note"] else "")
+    if found["corpus"]:
+        yield f"corpus    {found['corpus']}, preset {found['preset']}"
+
+
+def _score_lines(found: Json) -> Iterator[str]:
+    """Yield the scores of the baseline and of the incumbent."""
+    for title in ("baseline", "best"):
+        scored = found[title]
+        if scored:
+            value = precise(scored[found["metric"]["name"]])
+            second = "".join(f"  {name} {mean:.6g}" for name, mean in scored.get("others", {}).items())
+            origin = f", {scored['scored']}" if scored["scored"] else ""
+            yield f"{title:<9} {value}  {scored['experiment']} on {scored['hardware']}{origin}{second}"
+
+
+def _cost_lines(state: State, now: float) -> Iterator[str]:
+    """Yield the time and money spent, and by whom."""
+    books = accounts(state, state.now)
     yield f"duty      {books.duty:.0%}, {duration(books.training_s)} of training"
     dollars = f"${books.gpu_usd:.2f} on clusters, ${books.api_usd:.2f} on models"
     yield f"spent     {books.gpu_hours:.1f} {device_word(state)}-hours, {dollars}"
-    if cost := model_cost(state, session_now(state) if worker["state"] != "stopped" else state.now):
+    if cost := model_cost(state, now):
         yield f"claude    {model_cost_words(cost)}"
     if state.beside:
         for one in proposer_results(state):
@@ -81,10 +99,6 @@ def status_text(folder: SessionFolder) -> Iterator[str]:
     if state.unmetered:
         turns = ", ".join(f"{name} {count}" for name, count in state.unmetered.items())
         yield f"unmetered {turns} turns without a report of their cost"
-    if early := early_stopping_summary(state.early_stops):
-        yield f"early     {early}"
-    yield from _cluster_lines(state, found)
-    yield from _need_lines(state, found)
 
 
 def _cluster_lines(state: State, found: Json) -> Iterator[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from cockpit.core.model import FleetSpec, Session, Value
+from cockpit.core.model import FleetSpec, RunAccess, Session, Value
 from cockpit.create.access import access_of
 from cockpit.create.agents import first_agent
 from cockpit.create.checks import check_local_modules
@@ -28,28 +28,16 @@ TIME_LIMIT_S = 600.0
 
 
 def session_record(
-    plan: Plan,
-    spec: FleetSpec,
-    head: str,
-    texts: Mapping[str, str],
-    constants: dict[str, Value],
-    links: dict[str, str],
-    at: float,
-) -> Session:
-    new, first = plan.settings.session, first_agent(plan.settings)
-    research = plan.settings.research
-    files = files_of(research)
-    script = script_of(research)
-    preset = _preset(spec) if takes_corpus(plan.repo) else ""
-    ranges = knob_ranges(texts, constants, research.knobs)
-    budget_s = research.time_budget_s or _budget_s(spec, plan.repo)
-    command = command_words("command", research.command) or own_command(_python(plan, spec), script)
-    access = access_of(plan.settings, plan.repo, links, spec.kind == "sky")
-    if spec.kind == "local":
-        if not command:
-            check_local_modules(script, texts.get(script, ""))
-        roots = import_roots(plan.repo, command, _python(plan, spec))
-        access = msgspec.structs.replace(access, import_roots=roots)
+    plan: Plan, spec: FleetSpec, head: str, texts: Mapping[str, str], constants: dict[str, Value],
+    links: dict[str, str], at: float,
+) -> Session:  # fmt: skip
+    """Return the record. `head` is the person's commit, `texts` are the editable files at it."""
+    new, research = plan.settings.session, plan.settings.research
+    files, script = files_of(research), script_of(research)
+    preset = _preset(spec, plan.repo)
+    budget_s = research.time_budget_s or _budget_s(plan.repo, preset)
+    command = _command(plan, spec, script, texts)
+    ranges = preset_ranges(plan.repo, preset, constants) | knob_ranges(texts, constants, research.knobs)
     return Session(
         name=plan.name,
         repo=str(plan.repo),
@@ -64,20 +52,40 @@ def session_record(
         time_limit_s=research.time_limit_s or max(TIME_LIMIT_S, 2 * budget_s),
         budget_usd=new.budget_usd,
         budget_hours=new.budget_hours,
-        proposer=new.proposer or first or ("claude" if has_key(plan.settings) else "grid"),
+        proposer=new.proposer or _first_proposer(plan.settings),
         seed=new.seed,
         script=script,
         files=() if files == (script,) else files,
         protected=research.protected,
         run_command=command,
         constants=constants,
-        ranges=preset_ranges(plan.repo, preset, constants) | ranges,
+        ranges=ranges,
         early_stopping=new.early_stopping,
         id=f"s{secrets.token_hex(3)}" if spec.kind == "sky" else "",
-        access=access,
+        access=_access(plan, spec, links, command),
         rescore=rescored_runs(plan, spec),
         data=data_paths(spec, plan.repo, research, links),
     )
+
+
+def _command(plan: Plan, spec: FleetSpec, script: str, texts: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the command of a run; empty for Cockpit's Python, which must have what the script imports."""
+    command = command_words("command", plan.settings.research.command) or own_command(_python(plan, spec), script)
+    if spec.kind == "local" and not command:
+        check_local_modules(script, texts.get(script, ""))
+    return command
+
+
+def _access(plan: Plan, spec: FleetSpec, links: dict[str, str], command: tuple[str, ...]) -> RunAccess:
+    access = access_of(plan.settings, plan.repo, links, spec.kind == "sky")
+    if spec.kind != "local":
+        return access
+    return msgspec.structs.replace(access, import_roots=import_roots(plan.repo, command, _python(plan, spec)))
+
+
+def _first_proposer(settings: Settings) -> str:
+    """Return the proposer of a session whose settings name none."""
+    return first_agent(settings) or ("claude" if has_key(settings) else "grid")
 
 
 def has_key(settings: Settings) -> bool:
@@ -92,15 +100,17 @@ def _python(plan: Plan, spec: FleetSpec) -> str:
     return "" if spec.kind != "local" else plan.python or (str(python) if python.exists() else "")
 
 
-def _preset(spec: FleetSpec) -> str:
-    """Return prepare.py's preset for the fleet's hardware; empty if the first run reports it."""
+def _preset(spec: FleetSpec, repo: Path) -> str:
+    """Return prepare.py's preset for the fleet's hardware; empty if the first run reports it, or if it has none."""
+    if not takes_corpus(repo):
+        return ""
     if spec.kind == "local" and not spec.clusters[0].device:
         return "cpu-small"
     return "cuda" if spec.screen_hardware else ""
 
 
-def _budget_s(spec: FleetSpec, repo: Path) -> float:
-    if _preset(spec) == "cpu-small" and takes_corpus(repo):
+def _budget_s(repo: Path, preset: str) -> float:
+    if preset == "cpu-small":
         return CPU_BUDGET_S
     try:
         budget_s = find_constants((repo / "prepare.py").read_text(encoding="utf-8")).get("TIME_BUDGET")

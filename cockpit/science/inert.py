@@ -67,9 +67,7 @@ def inert_knobs(
         own = slice(at, at + part.shape[1])
         at = own.stop
         steps = contrasts[name]
-        means = steps @ solved[own]
-        halves = reach * np.sqrt(variance * np.einsum("ij,jk,ik->i", steps, inverse[own, own], steps))
-        largest = float(np.max(np.abs(means) + halves))
+        largest = _largest(steps, solved[own], reach**2 * variance * inverse[own, own])
         if largest <= MARGIN_SDS * run_sd and len(levels[name]) >= min(LEVELS_AT_LEAST, _size(space[name])):
             found.append(Inert(name, len(levels[name]), len(runs), largest))
     return found
@@ -88,6 +86,14 @@ def _parts(dimension: Dimension, values: Sequence[Value | None]) -> "NDArray[Any
         return np.asarray([[float(place == one) for one in seen[1:]] for place in places])
     bent = [places, (places - places.mean()) ** 2] if len(seen) > 2 else [places]
     return np.stack(bent, axis=1)
+
+
+def _largest(steps: "NDArray[Any]", effects: "NDArray[Any]", spread: "NDArray[Any]") -> float:
+    """Return the bound of the largest effect. `spread` is the effects' covariance times the squared t quantile."""
+    import numpy as np
+
+    halves = np.sqrt(np.einsum("ij,jk,ik->i", steps, spread, steps))
+    return float(np.max(np.abs(steps @ effects) + halves))
 
 
 def _spread(levels: "NDArray[Any]") -> "NDArray[Any]":

@@ -180,10 +180,7 @@ def _fit(
     if sum(map(len, near)) < len(repeats.rows):
         repeats = _repeats(near)
         fitted, centred, drift = _fit_drift(repeats, prior_var)
-    clusters = {
-        name: Offset(float(fitted.effects[i]), math.sqrt(float(fitted.errors[i, i])))
-        for i, name in enumerate(repeats.clusters)
-    }
+    clusters = _cluster_offsets(repeats, fitted)
     residual = _centred(centred - fitted.effects[repeats.cluster_of], repeats.group_of)
     classes, interaction = _class_offsets(groups, clusters, fitted.within, reference)
     are_identical = all(len({reading.score for reading in group}) == 1 for group in repeated)
@@ -196,10 +193,7 @@ def _fit(
         measured=repeats.df >= MEASURED_DF and not are_identical,
         within_sd_by_class=_by_class(repeats.rows, residual, repeats.group_of, fitted.within),
         clusters=clusters,
-        covariance={
-            name: dict(zip(repeats.clusters, map(float, fitted.errors[i]), strict=True))
-            for i, name in enumerate(repeats.clusters)
-        },
+        covariance=_covariance(repeats, fitted),
         classes=classes,
         reference=reference,
         interaction_sd=interaction,
@@ -210,6 +204,21 @@ def _fit(
         seed_correlation=paired.value,
         seed_pairs=paired.pairs,
     )
+
+
+def _cluster_offsets(repeats: "_Repeats", fitted: "_Components") -> dict[str, Offset]:
+    return {
+        name: Offset(float(fitted.effects[i]), math.sqrt(float(fitted.errors[i, i])))
+        for i, name in enumerate(repeats.clusters)
+    }
+
+
+def _covariance(repeats: "_Repeats", fitted: "_Components") -> dict[str, dict[str, float]]:
+    """Return the covariance of each cluster's offset with each other one."""
+    return {
+        name: dict(zip(repeats.clusters, map(float, fitted.errors[i]), strict=True))
+        for i, name in enumerate(repeats.clusters)
+    }
 
 
 def _fit_drift(repeats: "_Repeats", prior_var: float) -> "tuple[_Components, Any, Drift]":

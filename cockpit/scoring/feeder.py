@@ -101,49 +101,79 @@ def scored(work: dict[str, Any]) -> dict[str, Any]:
     servers: list[Server] = []
     try:
         # First, so that they import and load while the text is read here.
-        servers += [Server(work, folder) for folder in folders[: 2 if work["probes"] else 1]]
-        import torch
-
-        # Last, after torch, and for prepare.py alone: a file of the variant must not be taken for a module that an
-        # installed package would use if it were there.
-        sys.path.append(work["code"])
-        import prepare
-
-        sys.path.remove(work["code"])
-        torch.set_num_threads(1)
-        text = Text(prepare) if hasattr(prepare, "sealed_shard") else UpstreamText(prepare)
-        public, of_rows = text.public()
-        sealed = text.sealed(max(LEAST_SEALED_ROWS, int(len(public) * SEALED_SHARE))) if work["probes"] else public[:0]
+        for folder in folders[: 2 if work["probes"] else 1]:
+            servers.append(Server(work, folder))
+        text = text_of(work["code"])
+        rows = read_rows(text, sealed=work["probes"])
         for server in servers:
             server.vocabulary = text.vocabulary
             server.wait_until_loaded()
-        rows = torch.cat((public, sealed))
-        losses, probes, pace = ask_all(servers, rows, len(public), text, chance)
-        public_losses, sealed_losses = losses[: len(public)], losses[len(public) :]
-        public_bpb, public_se = bits_per_byte(public_losses, public, text)
-        found = {
-            "public_bpb": public_bpb,
-            "public_se": public_se,
-            "public_tokens": len(public) * text.row_tokens,
-            "whole": of_rows == len(public),
-            "asked_tokens": pace.asked_tokens,
-            # On a GPU most of the time goes into moving logits, which says nothing about the model's pace.
-            "tokens_per_s": 0.0 if text.on_gpu else pace.tokens_per_s,
-            "passed": [FINITE],
-            "marks": marks(public_losses),
-        }
-        if not work["probes"]:
-            return found
-        sealed_bpb, sealed_se = bits_per_byte(sealed_losses, sealed, text)
-        check(probes, losses, rows, text, servers[0], chance)
+        return score_of(servers, text, rows, chance)
     finally:
         for server in servers:
             server.close()
+
+
+def text_of(code: str) -> "Text":
+    """Return the text of the prepare.py in the folder `code`."""
+    import torch
+
+    # Last, after torch, and for prepare.py alone: a file of the variant must not be taken for a module that an
+    # installed package would use if it were there.
+    sys.path.append(code)
+    import prepare
+
+    sys.path.remove(code)
+    torch.set_num_threads(1)
+    return Text(prepare) if hasattr(prepare, "sealed_shard") else UpstreamText(prepare)
+
+
+class Rows(NamedTuple):
+    """The rows of tokens to score on."""
+
+    public: Any
+    all_public: int
+    """Rows that `evaluate_bpb` reads; `public` holds a part of them if the text is large."""
+    sealed: Any
+    """Rows of the sealed shard; empty without probes, which need them."""
+
+
+def read_rows(text: "Text", sealed: bool) -> Rows:
+    """Read the rows of the public text and, if `sealed`, those of the sealed shard."""
+    public, all_public = text.public()
+    if not sealed:
+        return Rows(public, all_public, public[:0])
+    return Rows(public, all_public, text.sealed(max(LEAST_SEALED_ROWS, int(len(public) * SEALED_SHARE))))
+
+
+def score_of(servers: list[Server], text: "Text", rows: Rows, chance: random.Random) -> dict[str, Any]:
+    """Ask the servers about the rows. Returns the scores; raises ProbeFailed."""
+    import torch
+
+    asked = torch.cat((rows.public, rows.sealed))
+    losses, probes, pace = ask_all(servers, asked, len(rows.public), text, chance)
+    public_losses, sealed_losses = losses[: len(rows.public)], losses[len(rows.public) :]
+    public_bpb, public_se = bits_per_byte(public_losses, rows.public, text)
+    found = {
+        "public_bpb": public_bpb,
+        "public_se": public_se,
+        "public_tokens": len(rows.public) * text.row_tokens,
+        "whole": rows.all_public == len(rows.public),
+        "asked_tokens": pace.asked_tokens,
+        # On a GPU most of the time goes into moving logits, which says nothing about the model's pace.
+        "tokens_per_s": 0.0 if text.on_gpu else pace.tokens_per_s,
+        "passed": [FINITE],
+        "marks": marks(public_losses),
+    }
+    if not len(rows.sealed):
+        return found
+    sealed_bpb, sealed_se = bits_per_byte(sealed_losses, rows.sealed, text)
+    check(probes, losses, asked, text, servers[0], chance)
     return found | {
         "sealed_bpb": sealed_bpb,
         "sealed_se": sealed_se,
-        "public_parts": parts(public_losses, public, text),
-        "sealed_parts": parts(sealed_losses, sealed, text),
+        "public_parts": parts(public_losses, rows.public, text),
+        "sealed_parts": parts(sealed_losses, rows.sealed, text),
         "passed": [FINITE, CAUSAL, BATCH, TWICE, MEMORY],
     }
 

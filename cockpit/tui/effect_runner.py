@@ -140,6 +140,27 @@ class EffectRunner(TerminalApp):
                 self._page().back()
             case Leave():
                 self._leave()
+            case FocusPane() | StepPane() | FocusSay() | ZoomPane():
+                self._go(effect)
+            case Find() | FindNext() | ToggleLog() | FilterLog() | CopyLog() | SaveLog():
+                return self._search_or_log(effect)
+            case ToggleChart() | ZoomChart() | CompareCurves() | MarkExperiment():
+                self._change_chart(effect)
+            case AskResults() | SortResults() | ToggleFiller():
+                self._change_table(effect)
+            case SetTheme(name):
+                self._set_theme(name)
+            case Redraw():
+                self.redraw()
+            case PauseReplay() | SeekReplay() | SetReplaySpeed():
+                self._control_replay(effect)
+            case _:
+                assert_never(effect)
+        return True
+
+    def _go(self, effect: FocusPane | StepPane | FocusSay | ZoomPane) -> None:
+        """Move the focus among the panes, or give one of them the whole screen."""
+        match effect:
             case FocusPane(pane):
                 close_pages(self, self.main)
                 self.main.go_to(pane)
@@ -150,25 +171,16 @@ class EffectRunner(TerminalApp):
                 self.main.focus_say()
             case ZoomPane():
                 self.main.zoom()
-            case Find() | FindNext() | ToggleLog() | FilterLog() | CopyLog() | SaveLog():
-                return self._search_or_log(effect)
-            case ToggleChart() | ZoomChart() | CompareCurves() | MarkExperiment():
-                self._change_chart(effect)
+
+    def _change_table(self, effect: AskResults | SortResults | ToggleFiller) -> None:
+        """Change the rows that a table of the main screen shows."""
+        match effect:
             case AskResults(query):
                 self.main.ask_results(query)
             case SortResults(sort):
                 self.main.results.sort_by(sort)
             case ToggleFiller():
                 self.main.waves.toggle_filler()
-            case SetTheme(name):
-                self._set_theme(name)
-            case Redraw():
-                self.redraw()
-            case PauseReplay() | SeekReplay() | SetReplaySpeed():
-                self._control_replay(effect)
-            case _:
-                assert_never(effect)
-        return True
 
     def _search_or_log(self, effect: Find | FindNext | ToggleLog | FilterLog | CopyLog | SaveLog) -> bool:
         """Search the page, or change, copy or save its log. Returns False if it failed."""
@@ -341,20 +353,9 @@ class EffectRunner(TerminalApp):
 
                 open_page(self, (ReviewScreen.PLACE, wave), lambda: ReviewScreen(self.context, wave))
             case OpenExperiment(experiment, tab):
-                from cockpit.tui.screens.experiment import ExperimentScreen
-
-                page = (ExperimentScreen.PLACE, experiment)
-                opened = open_page(self, page, lambda: ExperimentScreen(self.context, experiment, tab))
-                if tab and opened.is_mounted:
-                    self._show_tab(tab)
+                self._open_experiment(experiment, tab)
             case OpenHelp():
-                from cockpit.tui.screens.help import HelpScreen
-
-                here = self._page().here()
-                if isinstance(self.screen, HelpScreen):
-                    self.pop_screen()
-                elif here is not None:
-                    self.push_screen(HelpScreen(self.context, here))
+                self._open_help()
             case OpenPalette():
                 here = self._page().here()
                 if here is not None:
@@ -372,6 +373,24 @@ class EffectRunner(TerminalApp):
 
                 close_pages(self, self.main)
                 self.push_screen(TourScreen(self.main, self.registry))
+
+    def _open_experiment(self, experiment: str, tab: str) -> None:
+        from cockpit.tui.screens.experiment import ExperimentScreen
+
+        page = (ExperimentScreen.PLACE, experiment)
+        opened = open_page(self, page, lambda: ExperimentScreen(self.context, experiment, tab))
+        if tab and opened.is_mounted:
+            self._show_tab(tab)
+
+    def _open_help(self) -> None:
+        """Open the help of the page that is shown, or close it if it is open."""
+        from cockpit.tui.screens.help import HelpScreen
+
+        here = self._page().here()
+        if isinstance(self.screen, HelpScreen):
+            self.pop_screen()
+        elif here is not None:
+            self.push_screen(HelpScreen(self.context, here))
 
     def _show_tab(self, tab: str) -> None:
         if isinstance(self.screen, CockpitScreen):

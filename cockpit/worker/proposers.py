@@ -75,38 +75,46 @@ def proposers(folder: SessionFolder, configured: settings.Settings) -> dict[str,
 
         return Claude(configured.agent, folder, holder, asked_as=asked_as)
 
-    def search() -> Proposer:
-        from cockpit.agent.proposers.search import Search
-
-        return Search()
-
     def hybrid() -> Proposer:
         from cockpit.agent.proposers.hybrid import Hybrid
 
         return Hybrid(claude("hybrid"), makers[configured.agent.numeric](), configured.agent.share)
 
-    def tpe() -> Proposer:
-        from cockpit.agent.proposers.tpe import Tpe
-
-        return Tpe()
-
-    def grid() -> Proposer:
-        from cockpit.agent.proposers.grid import Grid
-
-        return Grid()
-
-    def ablate() -> Proposer:
-        from cockpit.agent.proposers import planned
-
-        return planned.ablate()
-
-    def rebase() -> Proposer:
-        from cockpit.agent.proposers import planned
-
-        return planned.rebase()
-
-    makers = {
-        "claude": claude, "hybrid": hybrid, "search": search, "tpe": tpe, "grid": grid, "ablate": ablate,
-        "rebase": rebase,
-    }  # fmt: skip
+    makers = {"claude": claude, "hybrid": hybrid, **WITHOUT_MODEL}
     return {name: LazyProposer(name, make) for name, make in makers.items()}
+
+
+def _search() -> Proposer:
+    from cockpit.agent.proposers.search import Search
+
+    return Search()
+
+
+def _tpe() -> Proposer:
+    from cockpit.agent.proposers.tpe import Tpe
+
+    return Tpe()
+
+
+def _grid() -> Proposer:
+    from cockpit.agent.proposers.grid import Grid
+
+    return Grid()
+
+
+def _ablate() -> Proposer:
+    from cockpit.agent.proposers import planned
+
+    return planned.ablate()
+
+
+def _rebase() -> Proposer:
+    from cockpit.agent.proposers import planned
+
+    return planned.rebase()
+
+
+WITHOUT_MODEL: dict[str, Callable[[], Proposer]] = {
+    "search": _search, "tpe": _tpe, "grid": _grid, "ablate": _ablate, "rebase": _rebase,
+}  # fmt: skip
+"""Makers of the proposers that need no settings, no session and no model."""

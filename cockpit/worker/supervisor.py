@@ -45,54 +45,81 @@ def run_session(
     An error that may pass is waited out. After a fault of its own the worker starts again from the ledger, as after a
     kill. More than FAULTS_AT_MOST consecutive faults are raised.
     """
-    pacemaker = Pacemaker(folder, on_beat)
-    faults, has_run = 0, False
-    words: list[str] = []
-    beats = WatchedThread("heartbeat", pacemaker.run)
-    while True:
-        worker: Worker | None = None
-        began = time.monotonic()
-        try:
-            words = [word for word in (*words, beats.mend()) if word]
-            worker = build(folder, stop, wake)
-            has_run = True
-            worker.threads.append(beats)
-            worker.start()
-            worker.record(*(Trouble(at=worker.now(), text=word) for word in words))
-            words = []
-            pacemaker.follow(worker)
-            reason = worker.run(stop)
-            pacemaker.end()
-            worker.close(reason)
-            return reason
-        except Exception as error:
-            if has_run and folder.is_gone():
-                if worker is not None:
-                    worker.abandon()
-                raise LedgerError(
-                    f"{folder.root} was removed or moved while its session ran: the worker ends"
-                ) from error
-            if isinstance(error, WorkerWasStopped) and worker is not None:
+    return _Supervisor(folder, stop, wake, Pacemaker(folder, on_beat)).run()
+
+
+class _Supervisor:
+    """The workers of one session, one after the other."""
+
+    def __init__(
+        self, folder: SessionFolder, stop: threading.Event, wake: threading.Event, pacemaker: Pacemaker
+    ) -> None:
+        self._folder = folder
+        self._stop = stop
+        self._wake = wake
+        self._pacemaker = pacemaker
+        self._beats = WatchedThread("heartbeat", pacemaker.run)
+        self._troubles: list[str] = []
+        """Sentences that the next worker records."""
+        self._worker: Worker | None = None
+        self._has_run = False
+        self._faults = 0
+
+    def run(self) -> str:
+        while True:
+            began = time.monotonic()
+            try:
+                return self._run_worker()
+            except WorkerWasStopped as error:
                 log.error("%s", error)
-                words.append(str(error))
-                worker.abandon()
-                continue
-            if note := waits_for(error, has_run):
-                log.error("%s", error)
-                pacemaker.note = note
-            else:
-                lasted_s = worker.ticked_at - began if worker else 0.0
-                faults = 1 if lasted_s > FAULT_FORGOTTEN_S else faults + 1
-                if worker is None or isinstance(error, LedgerError | FleetError) or faults > FAULTS_AT_MOST:
-                    raise
-                log.exception("the worker failed and starts again")
-                pacemaker.note = f"the worker failed and starts again ({type(error).__name__}): see {folder.worker_log}"
-            if worker is not None:
-                worker.abandon()
-                if worker.finished:
-                    return worker.finished
-            if stop.wait(RETRY_FULL_S):
-                return pacemaker.note
+                self._troubles.append(str(error))
+                if self._worker is not None:
+                    self._worker.abandon()
+            except Exception as error:
+                self._handle(error, began)
+                if self._worker is not None:
+                    self._worker.abandon()
+                    if self._worker.finished:
+                        return self._worker.finished
+                if self._stop.wait(RETRY_FULL_S):
+                    return self._pacemaker.note
+
+    def _run_worker(self) -> str:
+        """Build a worker from the ledger and run it to its end. Returns why it ended."""
+        self._worker = None
+        self._troubles = [text for text in (*self._troubles, self._beats.mend()) if text]
+        self._worker = worker = build(self._folder, self._stop, self._wake)
+        self._has_run = True
+        worker.threads.append(self._beats)
+        worker.start()
+        worker.record(*(Trouble(at=worker.now(), text=text) for text in self._troubles))
+        self._troubles = []
+        self._pacemaker.follow(worker)
+        reason = worker.run(self._stop)
+        self._pacemaker.end()
+        worker.close(reason)
+        return reason
+
+    def _handle(self, error: Exception, began: float) -> None:
+        """Note an error after which another worker may start. Raises the others."""
+        if self._has_run and self._folder.is_gone():
+            if self._worker is not None:
+                self._worker.abandon()
+            raise LedgerError(
+                f"{self._folder.root} was removed or moved while its session ran: the worker ends"
+            ) from error
+        if note := waits_for(error, self._has_run):
+            log.error("%s", error)
+            self._pacemaker.note = note
+            return
+        lasted_s = self._worker.ticked_at - began if self._worker else 0.0
+        self._faults = 1 if lasted_s > FAULT_FORGOTTEN_S else self._faults + 1
+        if self._worker is None or isinstance(error, LedgerError | FleetError) or self._faults > FAULTS_AT_MOST:
+            raise error
+        log.exception("the worker failed and starts again")
+        self._pacemaker.note = (
+            f"the worker failed and starts again ({type(error).__name__}): see {self._folder.worker_log}"
+        )
 
 
 def waits_for(error: Exception, has_run: bool) -> str:

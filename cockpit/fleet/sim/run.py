@@ -5,6 +5,7 @@ Both are pure: the same fleet seed, job, SEED and code give the same run and, by
 
 import math
 import random
+from typing import NamedTuple
 
 import msgspec
 
@@ -74,30 +75,18 @@ def plan_run(
     roll = keyed_random(seed, job, environment.get("SEED", ""), source.train_hash)
     noise = roll.gauss(0.0, NOISE_WITHIN_SD) + keyed_random(seed, cluster).gauss(0.0, NOISE_BETWEEN_SD)
     budget_s = _budget_s(environment)
-    startup_s = roll.uniform(14.0, 22.0)
-    evaluation_s = roll.uniform(8.0, 12.0)
-    fault, hang, when = roll.random(), roll.random(), roll.uniform(0.05, 0.95)
-    crash, stops_s = source.broken or prediction.crash, startup_s + budget_s + evaluation_s
-    if source.broken:
-        stops_s = roll.uniform(0.5, 1.5)
-    elif prediction.crash:
-        stops_s = prediction.crash_s * roll.uniform(0.9, 1.1)
-        startup_s = startup_s if prediction.crash_trained else stops_s
-    elif hang < hazards.hang:
-        stops_s = math.inf
-    elif fault < hazards.fault:
-        crash, stops_s = GPU_FAULT, startup_s + when * budget_s
+    course = _course(roll, budget_s, source, prediction, hazards)
     share = budget_s / TIME_BUDGET_S
     return SimRun(
         train_hash=source.train_hash,
         prepare_hash=source.prepare_hash,
         hashes=source.hashes,
         val_bpb=prediction.val_bpb + noise,
-        startup_s=startup_s,
+        startup_s=course.startup_s,
         training_s=budget_s,
-        evaluation_s=evaluation_s,
-        stops_s=stops_s,
-        crash=crash,
+        evaluation_s=course.evaluation_s,
+        stops_s=course.stops_s,
+        crash=course.crash,
         steps=max(1, round(prediction.steps_per_s * TIME_BUDGET_S * share * roll.uniform(0.995, 1.005))),
         batch_tokens=prediction.batch_tokens,
         mfu_percent=prediction.mfu_percent,
@@ -110,6 +99,34 @@ def plan_run(
         wobble=roll.getrandbits(32),
         lines=lines,
     )
+
+
+class _Course(NamedTuple):
+    """The times of a run and its crash, as in SimRun."""
+
+    startup_s: float
+    evaluation_s: float
+    stops_s: float
+    crash: str = ""
+
+
+def _course(
+    roll: random.Random, budget_s: float, source: SimSource, prediction: Prediction, hazards: Hazards
+) -> _Course:
+    """Draw the times of a run, and the failure that ends it, if any."""
+    startup_s = roll.uniform(14.0, 22.0)
+    evaluation_s = roll.uniform(8.0, 12.0)
+    fault, hang, when = roll.random(), roll.random(), roll.uniform(0.05, 0.95)
+    if source.broken:
+        return _Course(startup_s, evaluation_s, roll.uniform(0.5, 1.5), source.broken)
+    if prediction.crash:
+        stops_s = prediction.crash_s * roll.uniform(0.9, 1.1)
+        return _Course(startup_s if prediction.crash_trained else stops_s, evaluation_s, stops_s, prediction.crash)
+    if hang < hazards.hang:
+        return _Course(startup_s, evaluation_s, math.inf)
+    if fault < hazards.fault:
+        return _Course(startup_s, evaluation_s, startup_s + when * budget_s, GPU_FAULT)
+    return _Course(startup_s, evaluation_s, startup_s + budget_s + evaluation_s)
 
 
 def log_lines(run: SimRun) -> list[tuple[float, str]]:

@@ -165,42 +165,69 @@ def _excess(values: Mapping[str, Value], machine: SimHardware) -> float:
     An optimum that depends on another constant is a term inside a bowl, so the sum is 0 at one point and positive
     elsewhere.
     """
-
-    def log(name: str, best: float) -> float:
-        return math.log(max(_number(values, name), 1e-9) / best)
-
-    def off(name: str, best: float, unit: float) -> float:
-        return (_number(values, name) - best) / unit
-
-    aspect, depth = log("ASPECT_RATIO", machine.best_aspect_ratio), log("DEPTH", 8.5)
-    doublings = log("TOTAL_BATCH_SIZE", 2**18) / math.log(2)
-    matrix = log("MATRIX_LR", 0.032) - 0.25 * doublings + 0.3 * aspect
-    final = off("FINAL_LR_FRAC", 0.04, 0.1)
-    betas = values["ADAM_BETAS"]
-    beta1, beta2 = _pair(betas) or (0.8, 0.95)
+    aspect = _log(values, "ASPECT_RATIO", machine.best_aspect_ratio)
+    doublings = _log(values, "TOTAL_BATCH_SIZE", 2**18) / math.log(2)
+    matrix = _log(values, "MATRIX_LR", 0.032) - 0.25 * doublings + 0.3 * aspect
     window = values["WINDOW_PATTERN"]
     return sum(
         (
-            0.075 * _bowl(aspect + 0.55 * depth),
-            0.030 * _bowl(depth),
-            0.0035 * _bowl(doublings),
-            0.0060 * _bowl(matrix),
-            0.0040 * _bowl(log("EMBEDDING_LR", 0.9) - 0.15 * doublings),
-            0.0030 * _bowl(log("UNEMBEDDING_LR", 0.006)),
-            0.0015 * _bowl(log("SCALAR_LR", 0.35)),
-            0.0016 * _bowl(off("WEIGHT_DECAY", 0.12, 0.1) + 0.4 * matrix),
-            0.0010 * _bowl(off("WARMUP_RATIO", 0.02, 0.1)),
-            0.0050 * _bowl(off("WARMDOWN_RATIO", 0.64, 0.2) + 0.3 * final),
-            0.0020 * _bowl(final),
-            0.0010 * _bowl((beta1 - 0.87) / 0.1),
-            0.0020 * _bowl(math.log(max(1 - beta2, 1e-6) / 0.03)),
-            0.0020 * _bowl(math.log(max(1 - _number(values, "MUON_MOMENTUM"), 1e-6) / 0.04)),
-            0.0010 * _bowl(math.log(max(1 - _number(values, "MUON_BETA2"), 1e-6) / 0.04)),
-            0.0003 * _bowl(off("NS_STEPS", 5, 1)),
-            0.0015 * _bowl(log("HEAD_DIM", 128) / math.log(2)),
+            *_shape_terms(values, aspect),
+            *_rate_terms(values, doublings, matrix),
+            *_schedule_terms(values, matrix),
+            *_momentum_terms(values),
+            0.0015 * _bowl(_log(values, "HEAD_DIM", 128) / math.log(2)),
             _WINDOWS.get(window, _OTHER_WINDOWS) if isinstance(window, str) else _OTHER_WINDOWS,
         )
     )
+
+
+def _shape_terms(values: Mapping[str, Value], aspect: float) -> tuple[float, ...]:
+    depth = _log(values, "DEPTH", 8.5)
+    return 0.075 * _bowl(aspect + 0.55 * depth), 0.030 * _bowl(depth)
+
+
+def _rate_terms(values: Mapping[str, Value], doublings: float, matrix: float) -> tuple[float, ...]:
+    """Return the terms of the batch size and the learning rates."""
+    return (
+        0.0035 * _bowl(doublings),
+        0.0060 * _bowl(matrix),
+        0.0040 * _bowl(_log(values, "EMBEDDING_LR", 0.9) - 0.15 * doublings),
+        0.0030 * _bowl(_log(values, "UNEMBEDDING_LR", 0.006)),
+        0.0015 * _bowl(_log(values, "SCALAR_LR", 0.35)),
+    )
+
+
+def _schedule_terms(values: Mapping[str, Value], matrix: float) -> tuple[float, ...]:
+    """Return the terms of the weight decay and of the learning rates' course."""
+    final = _off(values, "FINAL_LR_FRAC", 0.04, 0.1)
+    return (
+        0.0016 * _bowl(_off(values, "WEIGHT_DECAY", 0.12, 0.1) + 0.4 * matrix),
+        0.0010 * _bowl(_off(values, "WARMUP_RATIO", 0.02, 0.1)),
+        0.0050 * _bowl(_off(values, "WARMDOWN_RATIO", 0.64, 0.2) + 0.3 * final),
+        0.0020 * _bowl(final),
+    )
+
+
+def _momentum_terms(values: Mapping[str, Value]) -> tuple[float, ...]:
+    """Return the terms of the optimizers' averages."""
+    beta1, beta2 = _pair(values["ADAM_BETAS"]) or (0.8, 0.95)
+    return (
+        0.0010 * _bowl((beta1 - 0.87) / 0.1),
+        0.0020 * _bowl(math.log(max(1 - beta2, 1e-6) / 0.03)),
+        0.0020 * _bowl(math.log(max(1 - _number(values, "MUON_MOMENTUM"), 1e-6) / 0.04)),
+        0.0010 * _bowl(math.log(max(1 - _number(values, "MUON_BETA2"), 1e-6) / 0.04)),
+        0.0003 * _bowl(_off(values, "NS_STEPS", 5, 1)),
+    )
+
+
+def _log(values: Mapping[str, Value], name: str, best: float) -> float:
+    """Return the distance of a constant from its best value, in factors of e."""
+    return math.log(max(_number(values, name), 1e-9) / best)
+
+
+def _off(values: Mapping[str, Value], name: str, best: float, unit: float) -> float:
+    """Return the distance of a constant from its best value, in units."""
+    return (_number(values, name) - best) / unit
 
 
 def _bowl(distance: float) -> float:

@@ -95,53 +95,91 @@ def inks_of(curves: Sequence[LearningCurve], look: CurvesLook, palette: Palette)
     return inks
 
 
+class _Scale(msgspec.Struct, frozen=True):
+    """The vertical axis: the losses at its ends, and its rows of braille dots."""
+
+    low: float
+    high: float
+    log: bool
+    dots: int
+
+    def dot(self, loss: float) -> int | None:
+        """Return the dot of a loss, counted from the top; None if a log axis cannot show it."""
+        if self.log and loss <= 0:
+            return None
+        place: Callable[[float], float] = math.log10 if self.log else float
+        bottom, top = place(self.low), place(self.high)
+        return round((1 - (place(loss) - bottom) / max(top - bottom, 1e-9)) * (self.dots - 1))
+
+    def labels(self, most: int) -> dict[int, str]:
+        """Return the labels of at most `most` ticks, by their row of cells."""
+        values, labels = (log_ticks if self.log else ticks)(self.low, self.high, most, 2)
+        rows = (self.dot(value) for value in values)
+        return {row // 4: label for row, label in zip(rows, labels, strict=True) if row is not None}
+
+
 def _plot(curves: Sequence[LearningCurve], look: CurvesLook, width: int, height: int, palette: Palette) -> list[Strip]:
     across, down = width - LABELS - 1, height - 1
     if down < 3 or across < 12:
         return []
     left, right = look.span()
     drawn = [columns_of(list(curve.points), left, right, 2 * across) for curve in curves]
-    losses = [loss for columns in drawn for loss in columns if loss is not None and (not look.log or loss > 0)]
-    if not losses:
+    scale = _scale(drawn, look, 4 * down)
+    if scale is None:
         hint = Row(width, palette).skip(LABELS).put("No curve lies in this part of the budget.", "dim").strip()
         return [hint, *[Strip.blank(width, palette.base)] * (height - 1)]
-    low, high = min(losses), _top(drawn, look, left)
-    margin = 0.02 * (high - low) or 1e-3 * max(abs(low), 1e-3)
-    low, high = low - (0 if look.log else margin), high + margin
-    scale: Callable[[float], float] = math.log10 if look.log else float
-    bottom, span = scale(low), max(scale(high) - scale(low), 1e-9)
-
-    def dot(loss: float) -> int:
-        return round((1 - (scale(loss) - bottom) / span) * (4 * down - 1))
-
     dots = Braille(across, down)
     inks = inks_of(curves, look, palette)
     order = sorted(range(len(curves)), key=lambda number: (number == look.chosen, not curves[number].is_incumbent))
     for number in order:
-        ys = [None if loss is None or (look.log and loss <= 0) else dot(loss) for loss in drawn[number]]
+        ys = [None if loss is None else scale.dot(loss) for loss in drawn[number]]
         dots.draw(ys, inks[number], 3 if curves[number].is_incumbent else 1)
     cross = round((look.at - left) / (right - left) * (across - 1))
-    letters: dict[int, tuple[str, Ink]] = {}
-    for number in reversed(order):
-        loss = curves[number].loss(look.at)
-        if loss is not None and (not look.log or loss > 0):
-            letters.setdefault(max(0, min(down - 1, dot(loss) // 4)), (LETTERS[number], inks[number]))
-    values, labels = (log_ticks if look.log else ticks)(low, high, max(2, height // 4), 2)
-    marked = {dot(value) // 4: label for value, label in zip(values, labels, strict=True)}
-    rows = []
-    for y in range(down):
-        row = Row(width, palette).put(marked.get(y, ""), "faint", LABELS - 1, right=True)
-        row.put("┤" if y in marked else "│", "faint")
-        for x in range(across):
-            letter, ink = dots.cell(x, y)
-            if x == cross and y in letters:
-                row.put(*letters[y])
-            elif x == cross and letter == " ":
-                row.put("┊", "dim")
-            else:
-                row.put(letter, ink or "dim")
-        rows.append(row.strip())
+    letters = {
+        row: (LETTERS[number], inks[number])
+        for number in order  # a later one takes the row of an earlier one
+        if (row := _crossing(curves[number], look, scale)) is not None
+    }
+    labels = scale.labels(max(2, height // 4))
+    rows = [_plot_row(dots, y, labels.get(y), (cross, letters.get(y)), width, palette) for y in range(down)]
     return [*rows, _axis(left, right, across, width, palette)]
+
+
+def _scale(drawn: Sequence[Sequence[float | None]], look: CurvesLook, dots: int) -> _Scale | None:
+    """Return the axis that shows all losses; None without a loss."""
+    losses = [loss for columns in drawn for loss in columns if loss is not None and (not look.log or loss > 0)]
+    if not losses:
+        return None
+    left, _ = look.span()
+    low, high = min(losses), _top(drawn, look, left)
+    margin = 0.02 * (high - low) or 1e-3 * max(abs(low), 1e-3)
+    return _Scale(low - (0 if look.log else margin), high + margin, look.log, dots)
+
+
+def _crossing(curve: LearningCurve, look: CurvesLook, scale: _Scale) -> int | None:
+    """Return the row of cells in which a curve meets the crosshair."""
+    loss = curve.loss(look.at)
+    dot = None if loss is None else scale.dot(loss)
+    return None if dot is None else max(0, min(scale.dots // 4 - 1, dot // 4))
+
+
+def _plot_row(
+    dots: Braille, y: int, label: str | None, crosshair: tuple[int, tuple[str, Ink] | None], width: int,
+    palette: Palette,
+) -> Strip:  # fmt: skip
+    """Draw one row of the plot. `crosshair` is its column, and the letter and ink of the curve that meets it here."""
+    row = Row(width, palette).put(label or "", "faint", LABELS - 1, right=True)
+    row.put("│" if label is None else "┤", "faint")
+    cross, letter_here = crosshair
+    for x in range(dots.dots_across // 2):
+        letter, ink = dots.cell(x, y)
+        if x == cross and letter_here is not None:
+            row.put(*letter_here)
+        elif x == cross and letter == " ":
+            row.put("┊", "dim")
+        else:
+            row.put(letter, ink or "dim")
+    return row.strip()
 
 
 def _top(drawn: Sequence[Sequence[float | None]], look: CurvesLook, left: float) -> float:
