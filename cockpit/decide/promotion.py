@@ -57,6 +57,10 @@ class Candidate(msgspec.Struct, frozen=True):
     """Its change was under test when the incumbent was replaced, so it keeps its test without another screening run."""
 
     @property
+    def is_promising(self) -> bool:
+        return self.carries_test or self.shrunk.p_better >= PROMISING
+
+    @property
     def gain_per_run(self) -> float:
         """Return the expected gain for each run of its test, up to a factor.
 
@@ -114,7 +118,7 @@ def _decided(
     candidate = _candidate(state, context, experiment)
     if candidate is None:
         return _comparable(state, context, experiment)
-    if candidate.shrunk.p_better < PROMISING and not candidate.carries_test:
+    if not candidate.is_promising:
         return context.discard(experiment, context.summary(candidate.seen), candidate.seen.pooled)
     candidates.append(candidate)
     return []
@@ -204,36 +208,59 @@ def _comparable(state: State, context: DecisionContext, experiment: Experiment) 
 
 def _admit(state: State, context: DecisionContext, newly: list[Candidate]) -> list[Event]:
     """Begin tests of the most promising arms while there is capacity. A few others wait; discard the remaining ones."""
-    tests = [name for name in state.undecided if state.experiments[name].test_level]
-    tested_best = min([0.0, *(context.known_mean(state, name) for name in tests)])
-    new = {one.experiment.id for one in newly}
-    queue = sorted([*newly, *_waiting(state, context, new)], key=lambda one: (not one.carries_test, -one.gain_per_run))
-    leads = min([tested_best, *(one.shrunk.mean for one in queue if one.shrunk.p_better >= CERTAIN)])
-    most_tests, may_begin = _most_tests(state), not screens_first(state, context.now)
-    events: list[Event] = []
-    begun = 0
-    for rank, one in enumerate(queue):
-        trails = one.seen.pooled.mean - leads >= TRAILS_SES * one.seen.se and not one.carries_test
-        fits = len(tests) + begun < most_tests and not trails
-        outshines = rank == 0 and one.shrunk.mean < tested_best - OUTSHINES_SDS * context.noise.run_sd
-        if again := rebased_as(state, one.experiment.id):
-            reason = f"{context.summary(one.seen)}; {again} is its change on {state.incumbent}"
-            events += context.discard(one.experiment, reason, one.seen.pooled)
-        elif one.shrunk.p_better < PROMISING and not one.carries_test:
-            events += context.discard(one.experiment, context.summary(one.seen), one.seen.pooled)
-        elif may_begin and (fits or outshines) and (repeats := _screened_again(state, context, one)):
-            events += repeats
-        elif may_begin and (fits or outshines):
-            begun += 1
-            events += _begin_test(state, context, one, test_level(state.tests + begun, state.test_keeps), rank == 0)
-        elif rank >= most_tests * (1 + WAITING_PER_TEST):
-            events += context.discard(
-                one.experiment, f"{context.summary(one.seen)}; others looked better", one.seen.pooled
-            )
-        elif one.experiment.id in new:
-            reason = f"{context.summary(one.seen)}; waits to be tested"
-            events.append(context.decided(one.experiment, ExperimentStatus.VALID, reason, one.seen.pooled))
-    return events
+    admission = _Admission(state, context, newly)
+    return [event for rank, one in enumerate(admission.queue) for event in admission.decide(rank, one)]
+
+
+class _Admission:
+    """The arms that may be tested, best first, and the places for them."""
+
+    def __init__(self, state: State, context: DecisionContext, newly: list[Candidate]) -> None:
+        self._state, self._context = state, context
+        tests = [name for name in state.undecided if state.experiments[name].test_level]
+        self._new = {one.experiment.id for one in newly}
+        waiting = _waiting(state, context, self._new)
+        self.queue = sorted([*newly, *waiting], key=lambda one: (not one.carries_test, -one.gain_per_run))
+        self._most_tests = _most_tests(state)
+        self._free_places = self._most_tests - len(tests)
+        self._begun = 0
+        self._takes_tests = not screens_first(state, context.now)
+        self._best_tested = min([0.0, *(context.known_mean(state, name) for name in tests)])
+        certain = (one.shrunk.mean for one in self.queue if one.shrunk.p_better >= CERTAIN)
+        self._leader = min([self._best_tested, *certain])
+
+    def decide(self, rank: int, one: Candidate) -> list[Event]:
+        """Decide on the arm at a rank of the queue, by the first rule that applies."""
+        words = self._context.summary(one.seen)
+        if again := rebased_as(self._state, one.experiment.id):
+            return self._discard(one, f"{words}; {again} is its change on {self._state.incumbent}")
+        if not one.is_promising:
+            return self._discard(one, words)
+        if self._takes_tests and (self._fits(one) or self._outshines(rank, one)):
+            return _screened_again(self._state, self._context, one) or self._begin(rank, one)
+        if rank >= self._most_tests * (1 + WAITING_PER_TEST):
+            return self._discard(one, f"{words}; others looked better")
+        if one.experiment.id in self._new:
+            reason = f"{words}; waits to be tested"
+            return [self._context.decided(one.experiment, ExperimentStatus.VALID, reason, one.seen.pooled)]
+        return []
+
+    def _fits(self, one: Candidate) -> bool:
+        """Return True if there is a free place, and no arm so far ahead that this one cannot win."""
+        trails = one.seen.pooled.mean - self._leader >= TRAILS_SES * one.seen.se and not one.carries_test
+        return self._begun < self._free_places and not trails
+
+    def _outshines(self, rank: int, one: Candidate) -> bool:
+        """Return True for the first arm if it is far ahead of every arm under test: it needs no free place."""
+        return rank == 0 and one.shrunk.mean < self._best_tested - OUTSHINES_SDS * self._context.noise.run_sd
+
+    def _begin(self, rank: int, one: Candidate) -> list[Event]:
+        self._begun += 1
+        level = test_level(self._state.tests + self._begun, self._state.test_keeps)
+        return _begin_test(self._state, self._context, one, level, rank == 0)
+
+    def _discard(self, one: Candidate, reason: str) -> list[Event]:
+        return self._context.discard(one.experiment, reason, one.seen.pooled)
 
 
 def _screened_again(state: State, context: DecisionContext, one: Candidate) -> list[Event]:
