@@ -97,7 +97,22 @@ class CockpitScreen(LiveScreen):
 
     def here(self) -> Here | None:
         """Return the subject of an action; None while there is no state."""
-        raise NotImplementedError
+        session = self.session
+        if session.state is None:
+            return None
+        here = Here(
+            session.state,
+            session.now(),
+            self.place,
+            session.watch,
+            session.replay_position(),
+            found=self.context.last_found,
+        )
+        return self.with_selection(here)
+
+    def with_selection(self, here: Here) -> Here:
+        """Add the things that are selected on this page."""
+        return here
 
     def show(self) -> None:
         """Draw the newest state."""

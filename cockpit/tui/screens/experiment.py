@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import msgspec
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal
@@ -255,20 +256,12 @@ class ExperimentScreen(CockpitScreen):
     def on_listing_moved(self, event: Listing.Moved) -> None:
         self.show()
 
-    def here(self) -> Here | None:
-        session = self.session
-        if session.state is None:
-            return None
-        return Here(
-            session.state,
-            session.now(),
-            "experiment",
-            session.watch,
-            session.replay_position(),
+    def with_selection(self, here: Here) -> Here:
+        return msgspec.structs.replace(
+            here,
             experiment=self.experiment,
             attempt=self.attempts.selected,
             tab=self.tab,
-            found=self.context.last_found,
             log_filter=self.log_view.filter,
             log_name=self.log_view.file_name,
         )

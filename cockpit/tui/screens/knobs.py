@@ -3,7 +3,6 @@
 from textual.app import ComposeResult
 
 from cockpit.read.knobs import knob_table, said_from
-from cockpit.tui.actions.registry import Here
 from cockpit.tui.plain import plain
 from cockpit.tui.rows import Ink
 from cockpit.tui.screens.base import CockpitScreen, ScreenContext
@@ -35,7 +34,3 @@ class KnobsScreen(CockpitScreen):
         lines: list[tuple[str, Ink]] = [(plain(row), "dim" if "not searched: " in row else "text") for row in rows]
         self.lines.tell(lines, head)
         self.update_footer()
-
-    def here(self) -> Here | None:
-        state = self.session.state
-        return Here(state, self.session.now(), self.PLACE, self.session.watch) if state is not None else None

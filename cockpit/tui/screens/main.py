@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import msgspec
 from textual import events
 from textual.app import ComposeResult
 from textual.geometry import Region, Size
@@ -208,20 +209,11 @@ class MainScreen(CockpitScreen):
             return cluster.running
         return next((name for name in reversed(state.recent) if state.attempts[name].cluster == cluster.name), "")
 
-    def here(self) -> Here | None:
-        session = self.session
-        state = session.state
-        if state is None:
-            return None
-        attempt = self._attempt(state)
-        experiment = state.attempts[attempt].experiment if attempt else ""
-        experiment = self._listed or experiment
-        return Here(
-            state=state,
-            now=session.now(),
-            place=self.pane,
-            watch=session.watch,
-            replay=session.replay_position(),
+    def with_selection(self, here: Here) -> Here:
+        attempt = self._attempt(here.state)
+        experiment = self._listed or (here.state.attempts[attempt].experiment if attempt else "")
+        return msgspec.structs.replace(
+            here,
             wave=self.waves.selected if self.pane == "waves" else "",
             experiment=experiment if self.pane not in ("waves", "talk") else "",
             attempt=attempt,
@@ -230,7 +222,6 @@ class MainScreen(CockpitScreen):
             marked=tuple(self.chart.marked),
             chart=self.chart.view,
             not_logarithmic="" if self.chart.can_be_logarithmic else "a logarithmic axis needs values above 0",
-            found=self.context.last_found,
             log_filter=self.log_pane.filter,
             query=self.results.asked,
             log_name=self.log_pane.file_name,

@@ -1,5 +1,6 @@
 """The review of a wave: its question and cost, its arms, and each arm's diff. A waiting wave can be edited."""
 
+import msgspec
 from textual.app import ComposeResult
 from textual.strip import Strip
 
@@ -195,16 +196,9 @@ class ReviewScreen(CockpitScreen):
         if action is not None:
             self.context.do(action, "")
 
-    def here(self) -> Here | None:
-        session = self.session
-        if session.state is None:
-            return None
-        return Here(
-            session.state,
-            session.now(),
-            "review",
-            session.watch,
-            session.replay_position(),
+    def with_selection(self, here: Here) -> Here:
+        return msgspec.structs.replace(
+            here,
             wave=self.wave,
             experiment=self.arms.selected,
             constant=self.arms.chosen_constant,
