@@ -15,13 +15,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from cockpit.core.cluster_events import ClusterUp, Launching
 from cockpit.core.events import (
     Approved,
-    ClusterUp,
     Decided,
     Ended,
     Event,
-    Launching,
     Proposed,
     SessionCreated,
     Started,
@@ -39,11 +38,11 @@ from cockpit.core.model import (
     Metrics,
     Mode,
     Outcome,
-    Session,
     Value,
     Wave,
     WaveKind,
 )
+from cockpit.core.session import Session
 from cockpit.fleet.sim.fleet import sim_spec
 from cockpit.session.ledger import Ledger
 

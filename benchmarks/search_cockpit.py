@@ -9,10 +9,10 @@ from benchmarks.search_surface import BASELINE, Config, Slot, Surface, measure
 from cockpit.agent.proposer_api import ProposalRequest
 from cockpit.agent.proposers.evolution import next_arms
 from cockpit.agent.proposers.search import draft, search_history
+from cockpit.core.cluster_events import ClusterUp
 from cockpit.core.events import (
     Asked,
     AskEnded,
-    ClusterUp,
     Ended,
     Event,
     IncumbentSet,
@@ -28,17 +28,15 @@ from cockpit.core.model import (
     Attempt,
     AttemptKind,
     Change,
-    ClusterSpec,
     Envelope,
     Experiment,
-    FleetSpec,
     Metrics,
     Mode,
     Outcome,
-    Session,
     Wave,
     WaveKind,
 )
+from cockpit.core.session import ClusterSpec, FleetSpec, Session
 from cockpit.core.state import WITHOUT, State, constants_of
 from cockpit.decide.ablation import PROPOSER as ABLATE
 from cockpit.decide.ablation import next_ablations

@@ -13,7 +13,8 @@ from cockpit.agent.proposer_api import Receipt
 from cockpit.agent.scratch import Scratch, edits_between
 from cockpit.agent.tools.tool import ToolError
 from cockpit.agent.views.quoting import line
-from cockpit.core.events import ApiReserved, Event, FindingRecorded, IntentTaken, PhaseSet, Said
+from cockpit.core.agent_events import ApiReserved
+from cockpit.core.events import Event, FindingRecorded, IntentTaken, PhaseSet, Said
 from cockpit.core.hosted_agents import RESERVED_NAMES
 from cockpit.core.intents import Draft, Intent, Look, Note, Propose, Say, SetKnob
 from cockpit.core.knob_events import KnobSet

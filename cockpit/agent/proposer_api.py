@@ -5,7 +5,8 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from cockpit.core.events import ApiReserved, Event
+from cockpit.core.agent_events import ApiReserved
+from cockpit.core.events import Event
 from cockpit.core.intents import Draft
 from cockpit.core.model import Edit
 from cockpit.core.state import State

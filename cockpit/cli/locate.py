@@ -7,8 +7,9 @@ from pathlib import Path
 
 from cockpit.cli.errors import CommandError
 from cockpit.core.events import SessionCreated
-from cockpit.core.model import IMPORTED, Session
+from cockpit.core.model import IMPORTED
 from cockpit.core.nearest import did_you_mean
+from cockpit.core.session import Session
 from cockpit.core.state import State
 from cockpit.session.clock import session_time
 from cockpit.session.paths import FILE_NAME_BYTES, SETTINGS_FILE, SessionFolder, name_problem

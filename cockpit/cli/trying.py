@@ -11,7 +11,7 @@ import msgspec
 
 from cockpit.cli.confirm import confirm
 from cockpit.cli.errors import CommandError
-from cockpit.core.model import FleetSpec
+from cockpit.core.session import FleetSpec
 from cockpit.create.access import access_of, with_outside_data
 from cockpit.create.command import command_words, own_command
 from cockpit.create.import_roots import import_roots

@@ -1,6 +1,7 @@
-"""The events of hosted agents, and of the findings from before the session."""
+"""The events of agents: hosted ones, requests to a model and their cost, and the findings from before the session."""
 
 from cockpit.core.events import Event
+from cockpit.core.model_usage import ModelEstimate
 from cockpit.core.prior import PriorFinding
 
 
@@ -50,3 +51,57 @@ class TurnUnmetered(Event):
     """An agent's turn has ended without a report of what it cost."""
 
     agent: str
+
+
+class AgentHosted(Event, tag="AgentSeated"):
+    """A hosted agent, started by this command, proposes from now on."""
+
+    agent: str
+    command: list[str]
+    author: str
+    share: float = 0.0
+    """As in ProposerSet."""
+
+
+class Looked(Event):
+    """An agent has read the events up to `seq`. Its next `wait` begins there."""
+
+    agent: str
+    seq: int
+
+
+class ApiReserved(Event):
+    """A request to a model is about to be sent. The most it can cost is reserved."""
+
+    request: str
+    """`ASK.NUMBER`, unique in the session."""
+    proposer: str
+    model: str
+    usd: float
+    tokens: int = 0
+    """The longest answer allowed."""
+
+
+class ApiReleased(Event):
+    """A request was not billed: the API refused it, or never received it."""
+
+    request: str
+
+
+class ApiUsed(Event):
+    """The cost of a request. With `request` it replaces the reservation."""
+
+    proposer: str
+    model: str
+    usd: float
+    request: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+
+
+class ModelEstimated(Event):
+    """The estimate of the built-in researcher's cost, as a new session prints it."""
+
+    estimate: ModelEstimate

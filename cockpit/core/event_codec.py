@@ -4,12 +4,32 @@ from typing import Any
 
 import msgspec
 
-from cockpit.core.agent_events import AgentStarted, PermissionAnswered, PermissionAsked, PriorTaken, TurnUnmetered
-from cockpit.core.events import (
+from cockpit.core.agent_events import (
     AgentHosted,
+    AgentStarted,
     ApiReleased,
     ApiReserved,
     ApiUsed,
+    Looked,
+    ModelEstimated,
+    PermissionAnswered,
+    PermissionAsked,
+    PriorTaken,
+    TurnUnmetered,
+)
+from cockpit.core.cluster_events import (
+    ClusterDown,
+    ClusterFailed,
+    ClusterFlagged,
+    ClusterGivenUp,
+    ClusterSeen,
+    ClusterStopping,
+    ClusterUp,
+    ClusterWaiting,
+    Launching,
+    LaunchStep,
+)
+from cockpit.core.events import (
     Approved,
     ArmDropped,
     Asked,
@@ -19,14 +39,6 @@ from cockpit.core.events import (
     Cancelling,
     CapReached,
     Certified,
-    ClusterDown,
-    ClusterFailed,
-    ClusterFlagged,
-    ClusterGivenUp,
-    ClusterSeen,
-    ClusterStopping,
-    ClusterUp,
-    ClusterWaiting,
     Decided,
     EarlyStoppingSet,
     EarlyStopSkipped,
@@ -38,10 +50,6 @@ from cockpit.core.events import (
     IncumbentSet,
     IntentTaken,
     Interrupted,
-    Launching,
-    LaunchStep,
-    Looked,
-    ModelEstimated,
     ModeSet,
     PhaseSet,
     Progressed,

@@ -10,7 +10,6 @@ from cockpit.core.curves import Point
 from cockpit.core.model import (
     DECISIONS,
     Attempt,
-    Cluster,
     EndMode,
     Envelope,
     Estimate,
@@ -20,13 +19,11 @@ from cockpit.core.model import (
     Mode,
     Outcome,
     Progress,
-    RunAccess,
-    Session,
     Value,
     Wave,
 )
-from cockpit.core.model_usage import ModelEstimate
 from cockpit.core.rescore import Rescore
+from cockpit.core.session import RunAccess, Session
 
 
 class Event(msgspec.Struct, tag=True, tag_field="kind", omit_defaults=True, kw_only=True):
@@ -338,104 +335,12 @@ class CapReached(Event):
     text: str
 
 
-# Clusters
-
-
-class Launching(Event):
-    cluster: str
-
-
-class ClusterUp(Event):
-    cluster: str
-    hardware: str
-    usd_per_hour: float = 0.0
-    gpus: int = 1
-    spot: bool = False
-
-
-class ClusterSeen(Event):
-    """A cluster was adopted, or may be launched again."""
-
-    cluster: Cluster
-
-
-class ClusterFailed(Event):
-    """A launch failed, or a cluster stopped answering."""
-
-    cluster: str
-    message: str
-    retry_at: float = 0.0
-    refused: bool = False  # the cloud had no capacity: nothing is wrong with the cluster
-    billed: bool = False  # something of it may be up: it is billed until it is known to be down
-
-
-class ClusterWaiting(Event):
-    """A launch waits for capacity, and bills nothing. Without a message the wait is over."""
-
-    cluster: str
-    message: str
-
-
-class LaunchStep(Event):
-    """The step that a launch is at; it says nothing about money."""
-
-    cluster: str
-    message: str
-
-
-class ClusterGivenUp(Event):
-    """The cluster is not launched again. Any remains of it are taken down."""
-
-    cluster: str
-    message: str
-
-
-class ClusterStopping(Event):
-    """The cluster is about to be taken down."""
-
-    cluster: str
-    reason: str = ""
-
-
-class ClusterDown(Event):
-    """Nothing of the cluster is left billing."""
-
-    cluster: str
-    message: str = ""
-
-
-class ClusterFlagged(Event, tag="ClusterSuspect"):
-    """The controls of a cluster say that it does not measure like its class: its results are held back."""
-
-    cluster: str
-    message: str
-    flagged: bool = msgspec.field(default=True, name="suspect")
-    """False if the cluster measures like its class again."""
-
-
-# Words and money
+# Words
 
 
 class Said(Event):
     author: str
     text: str
-
-
-class AgentHosted(Event, tag="AgentSeated"):
-    """A hosted agent, started by this command, proposes from now on."""
-
-    agent: str
-    command: list[str]
-    author: str
-    share: float = 0.0
-    """As in ProposerSet."""
-
-
-class Looked(Event):
-    """An agent has read the events up to `seq`. Its next `wait` begins there."""
-
-    agent: str
-    seq: int
 
 
 class FindingRecorded(Event):
@@ -447,43 +352,6 @@ class FindingRecorded(Event):
 class PhaseSet(Event):
     author: str
     phase: str
-
-
-class ApiReserved(Event):
-    """A request to a model is about to be sent. The most it can cost is reserved."""
-
-    request: str
-    """`ASK.NUMBER`, unique in the session."""
-    proposer: str
-    model: str
-    usd: float
-    tokens: int = 0
-    """The longest answer allowed."""
-
-
-class ApiReleased(Event):
-    """A request was not billed: the API refused it, or never received it."""
-
-    request: str
-
-
-class ApiUsed(Event):
-    """The cost of a request. With `request` it replaces the reservation."""
-
-    proposer: str
-    model: str
-    usd: float
-    request: str = ""
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_read_tokens: int = 0
-    cache_write_tokens: int = 0
-
-
-class ModelEstimated(Event):
-    """The estimate of the built-in researcher's cost, as a new session prints it."""
-
-    estimate: ModelEstimate
 
 
 class Trouble(Event):

@@ -19,12 +19,12 @@ from cockpit.core.model import (
     Finding,
     Message,
     Mode,
-    Session,
     Value,
     Wave,
 )
 from cockpit.core.model_usage import ModelEstimate
 from cockpit.core.prior import PriorFinding
+from cockpit.core.session import Session
 from cockpit.core.totals import EarlyStops, Spend
 
 CONVERSATION_LINES = 2_000

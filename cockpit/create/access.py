@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from cockpit.core.model import RunAccess
+from cockpit.core.session import RunAccess
 from cockpit.create.data_paths import outside_data
 from cockpit.create.error import CreateError
 from cockpit.fleet.secret_names import is_secret

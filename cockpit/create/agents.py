@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from cockpit.core.events import AgentHosted, Event
+from cockpit.core.agent_events import AgentHosted
+from cockpit.core.events import Event
 from cockpit.core.hosted_agents import KNOWN_AGENTS, AgentError, HostedAgent, install_hint, name_of, with_share
 from cockpit.core.intents import HostAgent
 from cockpit.core.model import PROPOSERS

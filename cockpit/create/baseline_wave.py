@@ -1,7 +1,8 @@
 """The first proposal of a session: the unchanged code."""
 
 from cockpit.core.events import Proposed
-from cockpit.core.model import Change, Experiment, Session, Wave, WaveKind
+from cockpit.core.model import Change, Experiment, Wave, WaveKind
+from cockpit.core.session import Session
 from cockpit.variant.store import Variant
 
 

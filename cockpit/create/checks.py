@@ -11,7 +11,7 @@ import msgspec
 from cockpit.core.editable_files import script_among
 from cockpit.core.installation import install_command
 from cockpit.core.metric import DEFAULT_NAME, VAL_BPB, Metric
-from cockpit.core.model import FleetSpec
+from cockpit.core.session import FleetSpec
 from cockpit.create.error import CreateError
 from cockpit.session.research_settings import files_of
 from cockpit.session.settings import Settings

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from cockpit.core.model import FleetSpec
+from cockpit.core.session import FleetSpec
 from cockpit.fleet.node.environment import data_folders, passed_on
 from cockpit.scoring.contract import is_upstream
 from cockpit.session.research_settings import ResearchSettings

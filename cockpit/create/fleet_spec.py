@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cockpit.core.model import FleetSpec
+from cockpit.core.session import FleetSpec
 from cockpit.create.command import command_words
 from cockpit.create.error import CreateError
 from cockpit.create.sky_session import CLUSTERS_AT_MOST, sky_fleet

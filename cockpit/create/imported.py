@@ -10,15 +10,13 @@ from pathlib import Path
 from cockpit.audit.claims import AuditError
 from cockpit.audit.results_tsv import KEEP
 from cockpit.audit.trials import Night, Trial
+from cockpit.core.cluster_events import ClusterDown, ClusterUp, Launching
 from cockpit.core.events import (
     Approved,
-    ClusterDown,
-    ClusterUp,
     Decided,
     Ended,
     Event,
     IncumbentSet,
-    Launching,
     Proposed,
     Queued,
     Said,
@@ -35,19 +33,17 @@ from cockpit.core.model import (
     Attempt,
     AttemptKind,
     Change,
-    ClusterSpec,
     EndMode,
     Envelope,
     Experiment,
     ExperimentStatus,
-    FleetSpec,
     Metrics,
     Mode,
     Outcome,
-    Session,
     Wave,
     WaveKind,
 )
+from cockpit.core.session import ClusterSpec, FleetSpec, Session
 from cockpit.create.error import CreateError
 from cockpit.create.folder import write_session
 from cockpit.session.paths import SessionFolder, name_problem

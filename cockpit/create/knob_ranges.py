@@ -6,7 +6,8 @@ from pathlib import Path
 from cockpit.core.errors import CockpitError
 from cockpit.core.events import Event, Said, Trouble
 from cockpit.core.knobs import KnobRange
-from cockpit.core.model import Session, Value
+from cockpit.core.model import Value
+from cockpit.core.session import Session
 from cockpit.read.knobs import NO_RANGE, reason_of
 from cockpit.science.knob_names import exclusion
 from cockpit.science.search_space import ROW_TOKENS, Ladder, Real, search_space, unclear

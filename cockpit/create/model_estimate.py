@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cockpit.core.events import Event, ModelEstimated
-from cockpit.core.model import Mode, Session
+from cockpit.core.agent_events import ModelEstimated
+from cockpit.core.events import Event
+from cockpit.core.model import Mode
+from cockpit.core.session import Session
 from cockpit.session.settings import Settings
 
 if TYPE_CHECKING:

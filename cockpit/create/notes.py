@@ -4,8 +4,8 @@ import re
 
 from cockpit.core.events import Event, Said, Trouble
 from cockpit.core.metric import DEFAULT_NAME, direction_of, tells_direction
-from cockpit.core.model import Session
 from cockpit.core.nearest import did_you_mean
+from cockpit.core.session import Session
 from cockpit.create.data_paths import outside_data
 from cockpit.create.knob_ranges import knobs_note
 from cockpit.create.links import input_notes

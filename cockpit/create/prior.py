@@ -13,8 +13,9 @@ import msgspec
 from cockpit.audit.results_file import History
 from cockpit.core.agent_events import PriorTaken
 from cockpit.core.events import Event, Said, SessionCreated
-from cockpit.core.model import Session, Value
+from cockpit.core.model import Value
 from cockpit.core.prior import PriorFinding, PriorKind
+from cockpit.core.session import Session
 from cockpit.core.state import State
 from cockpit.create.prior_file import file_findings
 from cockpit.read.prior import code_change, findings_of

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from cockpit.core.model import FleetSpec, RunAccess, Session, Value
+from cockpit.core.model import Value
+from cockpit.core.session import FleetSpec, RunAccess, Session
 from cockpit.create.access import access_of
 from cockpit.create.agents import first_agent
 from cockpit.create.checks import check_local_modules

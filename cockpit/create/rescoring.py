@@ -1,7 +1,7 @@
 """Tell which runs of a new session are scored outside them, and why others are not."""
 
 from cockpit.core.metric import DEFAULT_NAME
-from cockpit.core.model import FleetSpec, Session
+from cockpit.core.session import FleetSpec, Session
 from cockpit.create.checks import is_val_bpb
 from cockpit.create.plan import Plan
 from cockpit.scoring.contract import can_rescore, is_upstream

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from cockpit.core.events import Event
-from cockpit.core.model import ClusterSpec, FleetSpec, Session
+from cockpit.core.session import ClusterSpec, FleetSpec, Session
 from cockpit.core.shares import share_names
 from cockpit.core.task_events import TaskTaken
 from cockpit.create.error import CreateError

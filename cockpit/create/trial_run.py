@@ -14,7 +14,7 @@ import msgspec
 
 from cockpit.core.errors import CockpitError
 from cockpit.core.metric import Metric
-from cockpit.core.model import ClusterSpec, RunAccess
+from cockpit.core.session import ClusterSpec, RunAccess
 from cockpit.create.links import find_links, link_inputs
 from cockpit.fleet.base import ClusterReady, ClusterWaits, Job, JobEnded, JobRefused, Report
 from cockpit.fleet.local.device_locks import DeviceLocks, Holder

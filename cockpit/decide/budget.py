@@ -9,7 +9,8 @@ from collections.abc import Collection
 
 import msgspec
 
-from cockpit.core.events import CapReached, ClusterStopping, Event, SessionEnding
+from cockpit.core.cluster_events import ClusterStopping
+from cockpit.core.events import CapReached, Event, SessionEnding
 from cockpit.core.fold.idling import idles
 from cockpit.core.model import DECISIONS, Attempt, AttemptStatus, Cluster, ClusterState, EndMode
 from cockpit.core.running_time import running_h

@@ -9,7 +9,8 @@ from collections import Counter
 
 import msgspec
 
-from cockpit.core.events import ClusterFlagged, Decided, Event, IncumbentSet, Queued, Trouble
+from cockpit.core.cluster_events import ClusterFlagged
+from cockpit.core.events import Decided, Event, IncumbentSet, Queued, Trouble
 from cockpit.core.model import AttemptKind, AttemptStatus, Experiment, ExperimentStatus
 from cockpit.core.state import WITHOUT, State
 from cockpit.decide.ablation_test import ablated

@@ -1,7 +1,7 @@
 """Choose a proposer, alone or beside the others with a share of the arms, and answer a hosted agent's request."""
 
-from cockpit.core.agent_events import PermissionAnswered
-from cockpit.core.events import AgentHosted, Event, ProposerSet
+from cockpit.core.agent_events import AgentHosted, PermissionAnswered
+from cockpit.core.events import Event, ProposerSet
 from cockpit.core.hosted_agents import AgentError, agent_of, with_share
 from cockpit.core.intents import Permit
 from cockpit.core.model import PROPOSERS

@@ -4,17 +4,8 @@ from statistics import median
 
 import msgspec
 
-from cockpit.core.events import (
-    Cancelling,
-    ClusterGivenUp,
-    ClusterStopping,
-    Decided,
-    Event,
-    Launching,
-    Queued,
-    SessionEnded,
-    Submitting,
-)
+from cockpit.core.cluster_events import ClusterGivenUp, ClusterStopping, Launching
+from cockpit.core.events import Cancelling, Decided, Event, Queued, SessionEnded, Submitting
 from cockpit.core.model import (
     DECISIONS,
     Attempt,

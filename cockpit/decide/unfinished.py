@@ -1,14 +1,7 @@
 """List the intentions of a state that may not have been carried out, for a worker that starts."""
 
-from cockpit.core.events import (
-    Cancelling,
-    ClusterGivenUp,
-    ClusterStopping,
-    Ended,
-    Event,
-    IncumbentSet,
-    SessionEnded,
-)
+from cockpit.core.cluster_events import ClusterGivenUp, ClusterStopping
+from cockpit.core.events import Cancelling, Ended, Event, IncumbentSet, SessionEnded
 from cockpit.core.model import ClusterState, Outcome
 from cockpit.core.state import State
 

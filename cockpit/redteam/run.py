@@ -15,8 +15,9 @@ import msgspec
 from cockpit.agent.views import briefing
 from cockpit.agent.views.quoting import end_of_traceback, words_of_run
 from cockpit.core.errors import CockpitError
-from cockpit.core.model import ClusterSpec, Metrics, Outcome, RunAccess
+from cockpit.core.model import Metrics, Outcome
 from cockpit.core.rescore import NO_SCORE, SAME_MODEL, Rescore, Scoring, are_same_model
+from cockpit.core.session import ClusterSpec, RunAccess
 from cockpit.fleet.base import Job, JobEnded
 from cockpit.fleet.local.fleet import LocalFleet
 from cockpit.fleet.node import confinement

@@ -17,7 +17,8 @@ import msgspec
 
 from cockpit.core.editable_files import script_among
 from cockpit.core.metric import VAL_BPB, Metric
-from cockpit.core.model import Change, Session, Value
+from cockpit.core.model import Change, Value
+from cockpit.core.session import Session
 from cockpit.variant.code import Code, Rules, changed_code, check_texts, code_of
 from cockpit.variant.editable import constants_in
 from cockpit.variant.errors import VariantError, shown

@@ -6,7 +6,7 @@ import threading
 from functools import cache, partial
 from pathlib import Path
 
-from cockpit.core.model import Session
+from cockpit.core.session import Session
 from cockpit.core.state import State
 from cockpit.fleet.base import Fleet, FleetError
 from cockpit.session import corpus, settings

@@ -10,7 +10,8 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from cockpit.agent.proposer_api import AgentProposer, ProposalRequest, Proposer, ProposerTrouble, Receipt
-from cockpit.core.events import ApiReserved, AskEnded, Event
+from cockpit.core.agent_events import ApiReserved
+from cockpit.core.events import AskEnded, Event
 from cockpit.core.hosted_agents import HostedAgent
 from cockpit.core.intents import Draft
 from cockpit.core.model import Edit

@@ -10,26 +10,25 @@ from pathlib import Path
 from typing import Any
 
 from cockpit.agent.proposer_api import ProposalRequest
+from cockpit.core.cluster_events import ClusterGivenUp, ClusterStopping, Launching
 from cockpit.core.events import (
     Asked,
     AskEnded,
     Cancelling,
     Certified,
-    ClusterGivenUp,
-    ClusterStopping,
     Ended,
     Event,
     Held,
     IncumbentSet,
     Interrupted,
-    Launching,
     SessionEnded,
     Submitting,
     Trouble,
     WorkerStarted,
 )
 from cockpit.core.hosted_agents import HostedAgent
-from cockpit.core.model import Attempt, ClusterState, Outcome, Session
+from cockpit.core.model import Attempt, ClusterState, Outcome
+from cockpit.core.session import Session
 from cockpit.core.state import State
 from cockpit.core.task_events import TaskTaken
 from cockpit.create.links import link_inputs

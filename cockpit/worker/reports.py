@@ -11,21 +11,15 @@ from pathlib import Path
 
 import msgspec
 
-from cockpit.core.events import (
+from cockpit.core.cluster_events import (
     ClusterDown,
     ClusterFailed,
     ClusterGivenUp,
     ClusterUp,
     ClusterWaiting,
-    Ended,
-    Event,
-    Held,
     LaunchStep,
-    Progressed,
-    Started,
-    Submitted,
-    Trouble,
 )
+from cockpit.core.events import Ended, Event, Held, Progressed, Started, Submitted, Trouble
 from cockpit.core.metric import VAL_BPB, Metric
 from cockpit.core.model import Attempt, AttemptStatus, Outcome
 from cockpit.core.rescore import Rescore

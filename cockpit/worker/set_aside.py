@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from cockpit.core.events import Asked, AskEnded, ClusterFailed, Ended, Event, Launching, Submitting, Trouble
+from cockpit.core.cluster_events import ClusterFailed, Launching
+from cockpit.core.events import Asked, AskEnded, Ended, Event, Submitting, Trouble
 from cockpit.core.model import Outcome
 from cockpit.core.state import State
 from cockpit.fleet.base import JobEnded, JobRefused, JobStarted, JobSubmitted, Report

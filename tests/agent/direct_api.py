@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from cockpit.agent.proposer_api import Receipt
+from cockpit.core.agent_events import ApiReserved
+from cockpit.core.cluster_events import ClusterUp
 from cockpit.core.events import (
-    ApiReserved,
-    ClusterUp,
     Decided,
     Ended,
     Event,
@@ -24,19 +24,8 @@ from cockpit.core.events import (
 )
 from cockpit.core.fold import fold
 from cockpit.core.intents import Draft
-from cockpit.core.model import (
-    DECISIONS,
-    ClusterSpec,
-    Edit,
-    Envelope,
-    Experiment,
-    ExperimentStatus,
-    FleetSpec,
-    Metrics,
-    Mode,
-    Outcome,
-    Session,
-)
+from cockpit.core.model import DECISIONS, Edit, Envelope, Experiment, ExperimentStatus, Metrics, Mode, Outcome
+from cockpit.core.session import ClusterSpec, FleetSpec, Session
 from cockpit.core.state import State
 from cockpit.create.baseline_wave import baseline_wave
 from cockpit.decide.approve import approval, rule_for

@@ -16,7 +16,7 @@ from msgspec.structs import astuple
 from cockpit.agent.claude import turn_status
 from cockpit.agent.claude.transcript import rendered
 from cockpit.agent.proposer_api import ProposerTrouble
-from cockpit.core.events import ApiUsed
+from cockpit.core.agent_events import ApiUsed
 from cockpit.session.settings import PRICES, AgentSettings, Price
 from tests.agent.conftest import Researcher
 from tests.agent.direct_api import DirectApi

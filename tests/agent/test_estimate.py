@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.effort import chosen, efforts
 from cockpit.agent.claude.estimate import NightPlan, alternatives, estimate_usage, sentence, stable_chars
-from cockpit.core.events import ApiUsed
+from cockpit.core.agent_events import ApiUsed
 from cockpit.core.events import Asked as ProposerAsked
 from cockpit.core.model import Mode
 from cockpit.core.model_usage import ModelEstimate

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.core.events import ApiReserved, ApiUsed, BudgetSet, Launching, Submitting
+from cockpit.core.agent_events import ApiReserved, ApiUsed
+from cockpit.core.cluster_events import Launching
+from cockpit.core.events import BudgetSet, Submitting
 from cockpit.core.intents import SetBudget, encode_intent
 from cockpit.core.model import ClusterState
 from cockpit.core.state import State

@@ -17,8 +17,9 @@ from cockpit.agent.claude.researcher import Claude
 from cockpit.agent.proposers import planned
 from cockpit.agent.proposers.hybrid import Hybrid
 from cockpit.agent.proposers.search import Search
+from cockpit.core.agent_events import ApiUsed
 from cockpit.core.event_codec import AnyEvent
-from cockpit.core.events import ApiUsed, Approved, AskEnded, CapReached, Said
+from cockpit.core.events import Approved, AskEnded, CapReached, Said
 from cockpit.core.events import Asked as ProposerAsked
 from cockpit.core.intents import Reject, Say, encode_intent
 from cockpit.core.model import ClusterState, Tier, WaveKind, WaveStatus

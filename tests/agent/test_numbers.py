@@ -10,16 +10,8 @@ from cockpit.agent.proposer_api import Proposer
 from cockpit.agent.proposers.grid import Grid, levels, next_wave
 from cockpit.agent.proposers.search_base import search_base
 from cockpit.agent.proposers.tpe import MAX_TRIALS, STARTUP_RUNS, Tpe, draw, study_of
-from cockpit.core.model import (
-    Change,
-    Edit,
-    Experiment,
-    ExperimentStatus,
-    FleetSpec,
-    Mode,
-    Session,
-    Value,
-)
+from cockpit.core.model import Change, Edit, Experiment, ExperimentStatus, Mode, Value
+from cockpit.core.session import FleetSpec, Session
 from cockpit.core.state import State
 from cockpit.fleet.sim.fleet import open_sim
 from cockpit.science.search_space import Choice, Ladder, Real

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from cockpit.agent.proposer_api import ProposerTrouble
+from cockpit.core.agent_events import ApiReleased, ApiReserved, ApiUsed
 from cockpit.core.event_codec import AnyEvent
-from cockpit.core.events import ApiReleased, ApiReserved, ApiUsed, AskEnded
+from cockpit.core.events import AskEnded
 from cockpit.core.intents import Hold, Interrupt, Say, encode_intent
 from cockpit.session import worker_process
 from cockpit.session.api_key import KEY_VARIABLE

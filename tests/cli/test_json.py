@@ -9,7 +9,7 @@ import pytest
 
 from cockpit.cli.json_output import SCHEMA
 from cockpit.cli.main import main
-from cockpit.core.events import ModelEstimated
+from cockpit.core.agent_events import ModelEstimated
 from cockpit.core.fold import fold
 from cockpit.core.model_usage import ModelEstimate
 from cockpit.report.status import status

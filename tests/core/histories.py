@@ -6,27 +6,27 @@ import msgspec
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
-from cockpit.core.event_codec import decode_event, encode_event
-from cockpit.core.events import (
-    ApiReleased,
-    ApiReserved,
-    ApiUsed,
-    Approved,
-    ArmDropped,
-    AskEnded,
-    Cancelling,
+from cockpit.core.agent_events import ApiReleased, ApiReserved, ApiUsed
+from cockpit.core.cluster_events import (
     ClusterDown,
     ClusterFailed,
     ClusterGivenUp,
     ClusterStopping,
     ClusterUp,
+    Launching,
+)
+from cockpit.core.event_codec import decode_event, encode_event
+from cockpit.core.events import (
+    Approved,
+    ArmDropped,
+    AskEnded,
+    Cancelling,
     Decided,
     EarlyStoppingSet,
     EarlyStopSkipped,
     Ended,
     Event,
     IncumbentSet,
-    Launching,
     Progressed,
     ProposalEdited,
     Proposed,
@@ -51,21 +51,19 @@ from cockpit.core.model import (
     AttemptStatus,
     Change,
     Cluster,
-    ClusterSpec,
     ClusterState,
     Envelope,
     Experiment,
     ExperimentStatus,
-    FleetSpec,
     Metrics,
     Mode,
     Outcome,
     Progress,
-    Session,
     Wave,
     WaveKind,
     WaveStatus,
 )
+from cockpit.core.session import ClusterSpec, FleetSpec, Session
 from cockpit.core.state import State
 from cockpit.decide.handle_intents import handle_intent
 from tests.core.invariants import CREATED, UP, StateInvariants

@@ -3,14 +3,11 @@
 import pytest
 from hypothesis import HealthCheck, settings
 
+from cockpit.core.cluster_events import ClusterFailed, ClusterSeen, ClusterStopping, ClusterUp
 from cockpit.core.event_codec import encode_event
 from cockpit.core.events import (
     ArmDropped,
     AskEnded,
-    ClusterFailed,
-    ClusterSeen,
-    ClusterStopping,
-    ClusterUp,
     Decided,
     Ended,
     Queued,

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from cockpit.core.cluster_events import ClusterFlagged
 from cockpit.core.event_codec import decode_event
-from cockpit.core.events import ClusterFlagged, EarlyStopSkipped, SessionEnding, WorkerStarted
+from cockpit.core.events import EarlyStopSkipped, SessionEnding, WorkerStarted
 from cockpit.core.fold import fold, fold_all
 from cockpit.core.model import EndMode
 from cockpit.core.state import State

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable
 
-from cockpit.core.events import (
-    ArmDropped,
+from cockpit.core.cluster_events import (
     ClusterDown,
     ClusterFailed,
     ClusterGivenUp,
     ClusterSeen,
     ClusterStopping,
     ClusterUp,
+    Launching,
+)
+from cockpit.core.events import (
+    ArmDropped,
     Decided,
     Ended,
-    Launching,
     Queued,
     Started,
     Submitted,

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cockpit.core.model import ClusterSpec, FleetSpec
+from cockpit.core.session import ClusterSpec, FleetSpec
 from cockpit.create.plan import Plan
 from cockpit.create.rescoring import rescored_runs
 from cockpit.session.settings import Settings

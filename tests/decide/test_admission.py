@@ -6,21 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cockpit.core.events import (
-    ApiReleased,
-    ApiReserved,
-    ApiUsed,
-    BudgetSet,
-    Cancelling,
+from cockpit.core.agent_events import ApiReleased, ApiReserved, ApiUsed
+from cockpit.core.cluster_events import (
     ClusterDown,
     ClusterFailed,
     ClusterGivenUp,
     ClusterStopping,
     ClusterUp,
     ClusterWaiting,
+    Launching,
+)
+from cockpit.core.events import (
+    BudgetSet,
+    Cancelling,
     Ended,
     Event,
-    Launching,
     Proposed,
     SessionCreated,
     Started,
@@ -34,18 +34,16 @@ from cockpit.core.model import (
     AttemptStatus,
     Change,
     Cluster,
-    ClusterSpec,
     ClusterState,
     Envelope,
     Experiment,
-    FleetSpec,
     Metrics,
     Mode,
     Outcome,
-    Session,
     Wave,
     WaveKind,
 )
+from cockpit.core.session import ClusterSpec, FleetSpec, Session
 from cockpit.core.state import State
 from cockpit.decide.budget import (
     LAUNCH_S,

@@ -3,7 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
-from cockpit.core.events import AgentHosted, Asked, AskEnded, BudgetSet, EnvelopeSet, Held, ModeSet, ProposerSet, Said
+from cockpit.core.agent_events import AgentHosted
+from cockpit.core.events import Asked, AskEnded, BudgetSet, EnvelopeSet, Held, ModeSet, ProposerSet, Said
 from cockpit.core.model import Envelope, Mode
 from cockpit.core.state import shares
 from cockpit.decide.ask import EARLY_RUNS, FILLER, PROPOSALS_WAITING, SLOW_S, ask

@@ -4,22 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cockpit.core.agent_events import ApiReleased, ApiReserved, ApiUsed
+from cockpit.core.cluster_events import ClusterDown, ClusterStopping, ClusterUp, Launching
 from cockpit.core.events import (
-    ApiReleased,
-    ApiReserved,
-    ApiUsed,
     Approved,
     Asked,
     BudgetSet,
     CapReached,
-    ClusterDown,
-    ClusterStopping,
-    ClusterUp,
     Decided,
     EnvelopeSet,
     Event,
     IncumbentSet,
-    Launching,
     ProposerSet,
     Queued,
     Submitting,

@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from cockpit.control.verbs import verb
-from cockpit.core.events import ClusterUp, EnvelopeSet, ModeSet
+from cockpit.core.cluster_events import ClusterUp
+from cockpit.core.events import EnvelopeSet, ModeSet
 from cockpit.core.intents import SetEnvelope
 from cockpit.core.model import Change, Edit, Envelope, Mode, Wave, WaveKind
 from cockpit.decide.approve import outside_envelope, rule_for

@@ -4,19 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cockpit.core.events import (
+from cockpit.core.cluster_events import (
     ClusterDown,
     ClusterFailed,
     ClusterGivenUp,
     ClusterStopping,
     ClusterUp,
-    Event,
-    Held,
     Launching,
-    SessionCreated,
 )
+from cockpit.core.events import Event, Held, SessionCreated
 from cockpit.core.fold import fold
-from cockpit.core.model import ClusterSpec, ClusterState, Envelope, FleetSpec, Mode, Session
+from cockpit.core.model import ClusterState, Envelope, Mode
+from cockpit.core.session import ClusterSpec, FleetSpec, Session
 from cockpit.core.state import State
 from cockpit.decide.budget import TEARDOWN_S, accounts, committed_usd
 from cockpit.decide.decisions import decide, wake_at

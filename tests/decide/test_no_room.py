@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.core.events import ClusterDown, ClusterGivenUp, ClusterUp, Launching, SessionCreated
+from cockpit.core.cluster_events import ClusterDown, ClusterGivenUp, ClusterUp, Launching
+from cockpit.core.events import SessionCreated
 from cockpit.core.fold import fold
-from cockpit.core.model import ClusterSpec, ClusterState, Envelope, FleetSpec, Mode, Session
+from cockpit.core.model import ClusterState, Envelope, Mode
+from cockpit.core.session import ClusterSpec, FleetSpec, Session
 from cockpit.core.state import State
 from cockpit.decide.budget import accounts
 from cockpit.decide.schedule import schedule

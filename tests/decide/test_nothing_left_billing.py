@@ -1,18 +1,17 @@
 """A spent budget takes every cluster down. Clusters that do not answer may be billing too."""
 
-from cockpit.core.events import (
+from cockpit.core.cluster_events import (
     ClusterDown,
     ClusterFailed,
     ClusterGivenUp,
     ClusterStopping,
     ClusterUp,
     Launching,
-    SessionCreated,
-    SessionEnded,
-    SessionEnding,
 )
+from cockpit.core.events import SessionCreated, SessionEnded, SessionEnding
 from cockpit.core.fold import fold
-from cockpit.core.model import ClusterSpec, ClusterState, EndMode, Envelope, FleetSpec, Mode, Session
+from cockpit.core.model import ClusterState, EndMode, Envelope, Mode
+from cockpit.core.session import ClusterSpec, FleetSpec, Session
 from cockpit.core.state import State
 from cockpit.decide.schedule import schedule
 

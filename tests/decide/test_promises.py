@@ -4,18 +4,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
+from cockpit.core.cluster_events import ClusterDown, ClusterFailed, ClusterUp, Launching
 from cockpit.core.events import (
     Approved,
     Asked,
     AskEnded,
-    ClusterDown,
-    ClusterFailed,
-    ClusterUp,
     Ended,
     Event,
     Held,
     IncumbentSet,
-    Launching,
     Proposed,
     Rejected,
     Resumed,
@@ -33,22 +30,20 @@ from cockpit.core.model import (
     Attempt,
     AttemptStatus,
     Change,
-    ClusterSpec,
     ClusterState,
     EndMode,
     Envelope,
     Experiment,
     ExperimentStatus,
-    FleetSpec,
     Metrics,
     Mode,
     Outcome,
-    Session,
     Tier,
     Wave,
     WaveKind,
     WaveStatus,
 )
+from cockpit.core.session import ClusterSpec, FleetSpec, Session
 from cockpit.core.state import State
 from cockpit.decide.approve import approval
 from cockpit.decide.budget import accounts, committed_usd

@@ -6,7 +6,8 @@ from itertools import groupby
 
 import pytest
 
-from cockpit.core.events import ClusterGivenUp, Queued
+from cockpit.core.cluster_events import ClusterGivenUp
+from cockpit.core.events import Queued
 from cockpit.core.model import Attempt, AttemptKind, ExperimentStatus, Value
 from cockpit.core.state import WITHOUT, State, constants_of
 from cockpit.decide.controls import CONTROL_EVERY, UNUSED_S

@@ -2,7 +2,8 @@
 
 import pytest
 
-from cockpit.core.events import Asked, ClusterDown, ClusterStopping, EnvelopeSet, Launching, ModeSet, ProposerSet
+from cockpit.core.cluster_events import ClusterDown, ClusterStopping, Launching
+from cockpit.core.events import Asked, EnvelopeSet, ModeSet, ProposerSet
 from cockpit.core.model import ClusterState, Envelope, Mode
 from cockpit.decide.approve import approval
 from cockpit.decide.ask import FILLER, ask

@@ -4,18 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.core.events import (
-    BudgetSet,
-    ClusterDown,
-    ClusterFailed,
-    ClusterStopping,
-    ClusterUp,
-    Held,
-    Launching,
-    SessionCreated,
-)
+from cockpit.core.cluster_events import ClusterDown, ClusterFailed, ClusterStopping, ClusterUp, Launching
+from cockpit.core.events import BudgetSet, Held, SessionCreated
 from cockpit.core.fold import fold
-from cockpit.core.model import ClusterSpec, Envelope, FleetSpec, Mode, Session
+from cockpit.core.model import Envelope, Mode
+from cockpit.core.session import ClusterSpec, FleetSpec, Session
 from cockpit.core.shares import share_names, shares_of, whole_of
 from cockpit.core.state import State
 from cockpit.decide.budget import launch_usd, left_usd

@@ -4,7 +4,8 @@ clusters."""
 import msgspec
 import pytest
 
-from cockpit.core.events import ClusterUp, Decided, Ended, Started, Submitted, Submitting
+from cockpit.core.cluster_events import ClusterUp
+from cockpit.core.events import Decided, Ended, Started, Submitted, Submitting
 from cockpit.core.fold import fold
 from cockpit.core.model import AttemptKind, ExperimentStatus, Outcome
 from cockpit.decide.decisions import decide

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from cockpit.core.cluster_events import ClusterUp
 from cockpit.core.curves import Point
 from cockpit.core.events import (
     Asked,
     AskEnded,
     Cancelling,
-    ClusterUp,
     Ended,
     Event,
     Proposed,
@@ -26,20 +26,18 @@ from cockpit.core.model import (
     Attempt,
     AttemptKind,
     Change,
-    ClusterSpec,
     Edit,
     Envelope,
     Experiment,
-    FleetSpec,
     Metrics,
     Mode,
     Outcome,
-    Session,
     Value,
     Wave,
     WaveKind,
 )
 from cockpit.core.rescore import Rescore
+from cockpit.core.session import ClusterSpec, FleetSpec, Session
 from cockpit.core.state import State, constants_of
 from cockpit.decide.ablation import PROPOSER as ABLATE
 from cockpit.decide.ablation import next_ablations

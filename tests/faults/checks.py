@@ -9,7 +9,9 @@ from typing import Any
 
 import msgspec
 
-from cockpit.core.events import ApiReserved, Launching, Submitting
+from cockpit.core.agent_events import ApiReserved
+from cockpit.core.cluster_events import Launching
+from cockpit.core.events import Submitting
 from cockpit.core.fold import fold, fold_all
 from cockpit.core.state import State
 from cockpit.decide.budget import committed_usd

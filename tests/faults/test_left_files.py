@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.core.model import RunAccess
+from cockpit.core.session import RunAccess
 from cockpit.fleet.node import runner
 from cockpit.worker.artifacts import saving
 from tests.fleet.test_runner import CONFINED, SCORE, WHATEVER, Run

@@ -2,34 +2,19 @@
 
 import pytest
 
-from cockpit.core.events import (
+from cockpit.core.cluster_events import (
     ClusterDown,
     ClusterFailed,
     ClusterGivenUp,
     ClusterStopping,
     ClusterUp,
-    Event,
-    Held,
     Launching,
-    Proposed,
-    SessionCreated,
-    SessionEnded,
-    SessionEnding,
-    Submitting,
 )
+from cockpit.core.events import Event, Held, Proposed, SessionCreated, SessionEnded, SessionEnding, Submitting
 from cockpit.core.fold import fold
 from cockpit.core.intents import Relaunch, decode_intent
-from cockpit.core.model import (
-    Change,
-    ClusterSpec,
-    EndMode,
-    Envelope,
-    Experiment,
-    FleetSpec,
-    Mode,
-    Session,
-    Wave,
-)
+from cockpit.core.model import Change, EndMode, Envelope, Experiment, Mode, Wave
+from cockpit.core.session import ClusterSpec, FleetSpec, Session
 from cockpit.core.state import State
 from cockpit.decide.approve import rule_for
 from cockpit.decide.budget import accounts, committed_usd

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.core.model import RunAccess
+from cockpit.core.session import RunAccess
 from cockpit.fleet.local.fleet import processes_of
 from cockpit.fleet.node import job_setup, task_limit, usage
 from cockpit.fleet.node.task_limit import CONTROL_GROUPS, NAME, TASKS_A_PROCESS, TaskLimit, own_groups

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import pytest
 
-from cockpit.core.model import ClusterSpec
+from cockpit.core.session import ClusterSpec
 from cockpit.fleet.base import ClusterReady, Expected, Job, JobStarted, JobSubmitted, Report
 from cockpit.fleet.sky import cluster as sky_cluster
 from cockpit.fleet.sky import failures, follow, launch, launch_log, probe, setup

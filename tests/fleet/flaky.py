@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
-from cockpit.core.model import ClusterSpec, RunAccess
+from cockpit.core.session import ClusterSpec, RunAccess
 from cockpit.fleet.base import Job, Report
 from cockpit.fleet.sky.cluster import SkyCluster
 from cockpit.fleet.sky.jobs import JobRow

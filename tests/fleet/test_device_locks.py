@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.core.model import ClusterSpec
+from cockpit.core.session import ClusterSpec
 from cockpit.fleet.base import ClusterReady, ClusterWaits, FleetTrouble, Job, JobEnded, Report
 from cockpit.fleet.local.device_locks import DeviceLocks, Holder
 from cockpit.fleet.local.fleet import LocalFleet

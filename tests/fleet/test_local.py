@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cockpit.core.model import ClusterSpec
+from cockpit.core.session import ClusterSpec
 from cockpit.fleet.base import Expected, Job, JobEnded, JobRefused, JobStarted, Report
 from cockpit.fleet.local.devices import slots
 from cockpit.fleet.local.fleet import LocalFleet, processes_of

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.core.model import ClusterSpec, RunAccess
 from cockpit.core.rescore import Scoring
+from cockpit.core.session import ClusterSpec, RunAccess
 from cockpit.fleet.base import Expected, Job, JobEnded
 from cockpit.fleet.local.fleet import LocalFleet
 from cockpit.fleet.node import runner

@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cockpit.core.model import Outcome, RunAccess
+from cockpit.core.model import Outcome
+from cockpit.core.session import RunAccess
 from cockpit.fleet.base import Job, JobEnded, JobStarted, Report
 from cockpit.fleet.local import fleet as local
 from cockpit.fleet.local.devices import slots

@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from cockpit.core.metric import Constraint, Direction, Metric, Relation
-from cockpit.core.model import Outcome, RunAccess
+from cockpit.core.model import Outcome
+from cockpit.core.session import RunAccess
 from cockpit.fleet.base import Job, JobEnded
 from cockpit.fleet.local.devices import slots
 from cockpit.fleet.local.fleet import LocalFleet

@@ -11,7 +11,8 @@ from typing import TypeVar
 import msgspec
 import pytest
 
-from cockpit.core.model import FleetSpec, Outcome
+from cockpit.core.model import Outcome
+from cockpit.core.session import FleetSpec
 from cockpit.fleet.base import (
     ClusterEnded,
     ClusterReady,

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("sky", reason="SkyPilot is not installed")
 
 
-from cockpit.core.model import ClusterSpec
+from cockpit.core.session import ClusterSpec
 from cockpit.fleet.base import ClusterReady
 from cockpit.fleet.sky.classes import class_of
 from cockpit.fleet.sky.parts import LaunchOrder, TaskNews

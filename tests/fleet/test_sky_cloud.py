@@ -10,7 +10,7 @@ pytest.importorskip("sky", reason="SkyPilot is not installed")
 
 from sky import exceptions
 
-from cockpit.core.model import ClusterSpec
+from cockpit.core.session import ClusterSpec
 from cockpit.fleet.base import (
     ClusterReady,
     ClusterStep,

@@ -9,7 +9,7 @@ pytest.importorskip("sky", reason="SkyPilot is not installed")
 
 from sky.utils.status_lib import ClusterStatus
 
-from cockpit.core.model import ClusterSpec
+from cockpit.core.session import ClusterSpec
 from cockpit.fleet.base import (
     ClusterEnded,
     ClusterReady,

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("sky", reason="SkyPilot is not installed")
 
-from cockpit.core.model import ClusterSpec
+from cockpit.core.session import ClusterSpec
 from cockpit.fleet.base import ClusterReady, ClusterTrouble, JobRefused, JobSubmitted
 from cockpit.fleet.sky import client, private_names
 from cockpit.fleet.sky.client import SkyClient

@@ -18,7 +18,7 @@ import requests
 from sky import exceptions
 from sky.utils.status_lib import ClusterStatus
 
-from cockpit.core.model import ClusterSpec
+from cockpit.core.session import ClusterSpec
 from cockpit.fleet.base import (
     ClusterEnded,
     ClusterReady,

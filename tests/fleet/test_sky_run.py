@@ -11,7 +11,8 @@ import msgspec
 import psutil
 import pytest
 
-from cockpit.core.model import Outcome, RunAccess
+from cockpit.core.model import Outcome
+from cockpit.core.session import RunAccess
 from cockpit.fleet.base import Job, JobEnded
 from cockpit.fleet.node.confinement import Wall, available, environment_paths
 from cockpit.fleet.node.start import RAN_BEFORE, environments_of, shown_folders

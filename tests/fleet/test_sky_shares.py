@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.core.model import ClusterSpec
+from cockpit.core.session import ClusterSpec
 from cockpit.fleet.base import (
     ClusterEnded,
     ClusterReady,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.core.model import RunAccess
 from cockpit.core.rescore import Rescore, Scoring
+from cockpit.core.session import RunAccess
 from cockpit.fleet.base import Job
 from cockpit.fleet.node.confinement import Wall, available
 from cockpit.fleet.node.start import environment_of_set_up, python_of

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from cockpit.core.model import ClusterSpec, RunAccess
 from cockpit.core.rescore import Scoring
+from cockpit.core.session import ClusterSpec, RunAccess
 from cockpit.fleet.base import (
     ClusterEnded,
     ClusterReady,

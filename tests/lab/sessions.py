@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from cockpit.core.events import ClusterFailed, ClusterStopping, Ended
+from cockpit.core.cluster_events import ClusterFailed, ClusterStopping
+from cockpit.core.events import Ended
 from cockpit.core.intents import Approve, Draft, Intent, Propose, encode_intent
 from cockpit.core.model import ClusterState
 from cockpit.core.state import State

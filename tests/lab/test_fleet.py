@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.core.model import ClusterSpec, Outcome
+from cockpit.core.model import Outcome
 from cockpit.core.rescore import Scoring
+from cockpit.core.session import ClusterSpec
 from cockpit.fleet.base import (
     ClusterEnded,
     ClusterReady,

@@ -2,8 +2,9 @@
 
 import pytest
 
-from cockpit.core.model import Attempt, AttemptKind, Change, Experiment, FleetSpec, Session, Wave, WaveKind
+from cockpit.core.model import Attempt, AttemptKind, Change, Experiment, Wave, WaveKind
 from cockpit.core.rescore import Rescore
+from cockpit.core.session import FleetSpec, Session
 from cockpit.core.state import State
 from cockpit.read.checks import checks_of, origin_of, unchecked
 from cockpit.report.html import html

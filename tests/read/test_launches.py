@@ -1,6 +1,6 @@
 """The time that launches took in a session, and the cost of one that is under way."""
 
-from cockpit.core.events import ClusterDown, ClusterUp, ClusterWaiting, Launching
+from cockpit.core.cluster_events import ClusterDown, ClusterUp, ClusterWaiting, Launching
 from cockpit.core.fold import fold
 from cockpit.core.state import State
 from cockpit.read.launches import NO_CAPACITY, cluster_word, launch_figures, launch_note

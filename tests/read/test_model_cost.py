@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 
-from cockpit.core.events import ApiUsed, ModelEstimated, SessionEnded
+from cockpit.core.agent_events import ApiUsed, ModelEstimated
+from cockpit.core.events import SessionEnded
 from cockpit.core.fold import fold
 from cockpit.core.model_usage import RECENT_REQUESTS, ModelEstimate
 from cockpit.core.state import State

@@ -7,16 +7,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from cockpit.core.agent_events import ApiUsed
+from cockpit.core.cluster_events import ClusterUp, Launching
 from cockpit.core.events import (
-    ApiUsed,
     Approved,
-    ClusterUp,
     Decided,
     Ended,
     Event,
     FindingRecorded,
     IncumbentSet,
-    Launching,
     PhaseSet,
     Proposed,
     Queued,
@@ -38,10 +37,10 @@ from cockpit.core.model import (
     Metrics,
     Mode,
     Outcome,
-    Session,
     Wave,
     WaveKind,
 )
+from cockpit.core.session import Session
 from cockpit.core.state import State
 from cockpit.core.totals import EarlyStops
 from cockpit.fleet.sim.fleet import sim_spec

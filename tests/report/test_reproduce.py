@@ -10,21 +10,8 @@ import pytest
 
 from cockpit.core.events import Ended, IncumbentSet, Proposed, Queued, SessionCreated, Started, Submitted, Submitting
 from cockpit.core.fold import fold_all
-from cockpit.core.model import (
-    Attempt,
-    AttemptKind,
-    Change,
-    ClusterSpec,
-    Envelope,
-    Experiment,
-    FleetSpec,
-    Metrics,
-    Mode,
-    Outcome,
-    RunAccess,
-    Session,
-    Wave,
-)
+from cockpit.core.model import Attempt, AttemptKind, Change, Envelope, Experiment, Metrics, Mode, Outcome, Wave
+from cockpit.core.session import ClusterSpec, FleetSpec, RunAccess, Session
 from cockpit.core.state import State
 from cockpit.report.reproduce import commands, commands_place, git_in
 from cockpit.session.paths import SessionFolder

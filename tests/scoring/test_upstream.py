@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from cockpit.core.model import ClusterSpec, RunAccess
 from cockpit.core.rescore import Rescore, Scoring
+from cockpit.core.session import ClusterSpec, RunAccess
 from cockpit.fleet.base import Job, JobEnded
 from cockpit.fleet.local.fleet import LocalFleet
 from cockpit.scoring import sealed

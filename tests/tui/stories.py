@@ -5,20 +5,15 @@ A story is written to a real ledger in a folder of its own, with its logs, and i
 
 from msgspec import structs
 
+from cockpit.core.agent_events import AgentHosted, ApiUsed
+from cockpit.core.cluster_events import ClusterFailed, ClusterUp, ClusterWaiting, Launching, LaunchStep
 from cockpit.core.events import (
-    AgentHosted,
-    ApiUsed,
     Approved,
     Asked,
-    ClusterFailed,
-    ClusterUp,
-    ClusterWaiting,
     Decided,
     FindingRecorded,
     Held,
     IncumbentSet,
-    Launching,
-    LaunchStep,
     PhaseSet,
     Queued,
     Said,

@@ -6,16 +6,15 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+from cockpit.core.cluster_events import ClusterUp, Launching
 from cockpit.core.curves import Point
 from cockpit.core.event_codec import decode_event, encode_event
 from cockpit.core.events import (
     Approved,
-    ClusterUp,
     Decided,
     Ended,
     Event,
     IncumbentSet,
-    Launching,
     Progressed,
     Proposed,
     Queued,
@@ -32,23 +31,21 @@ from cockpit.core.model import (
     AttemptStatus,
     Change,
     Cluster,
-    ClusterSpec,
     ClusterState,
     Edit,
     Envelope,
     Estimate,
     Experiment,
     ExperimentStatus,
-    FleetSpec,
     Metrics,
     Mode,
     Outcome,
     Progress,
-    Session,
     Value,
     Wave,
     WaveKind,
 )
+from cockpit.core.session import ClusterSpec, FleetSpec, Session
 from cockpit.core.state import State
 from cockpit.session.ledger import Ledger
 

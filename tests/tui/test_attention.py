@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cockpit.core.events import BudgetSet, ClusterGivenUp, Event, Held, Rejected, SessionEnding, WorkerStopped
+from cockpit.core.cluster_events import ClusterGivenUp
+from cockpit.core.events import BudgetSet, Event, Held, Rejected, SessionEnding, WorkerStopped
 from cockpit.core.model import DECISIONS, EndMode
 from cockpit.core.totals import EarlyStops
 from cockpit.read.needs import Need, NeedKind

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cockpit.cli.demo import copy_of
-from cockpit.core.model import Session
+from cockpit.core.session import Session
 from cockpit.core.state import State
 from cockpit.create.new_session import SIM_EPOCH, create
 from cockpit.create.plan import Plan

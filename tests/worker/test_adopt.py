@@ -8,22 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.core.events import (
-    BudgetSet,
-    CapReached,
-    ClusterDown,
-    ClusterGivenUp,
-    ClusterStopping,
-    ClusterUp,
-    Event,
-    Launching,
-    SessionCreated,
-    SessionEnded,
-    SessionEnding,
-)
+from cockpit.core.cluster_events import ClusterDown, ClusterGivenUp, ClusterStopping, ClusterUp, Launching
+from cockpit.core.events import BudgetSet, CapReached, Event, SessionCreated, SessionEnded, SessionEnding
 from cockpit.core.fold import fold
 from cockpit.core.intents import Adopt
-from cockpit.core.model import DECISIONS, ClusterSpec, ClusterState, EndMode, Envelope, FleetSpec, Mode, Session
+from cockpit.core.model import DECISIONS, ClusterState, EndMode, Envelope, Mode
+from cockpit.core.session import ClusterSpec, FleetSpec, Session
 from cockpit.core.state import State
 from cockpit.decide.budget import cap
 from cockpit.decide.handle_intents import handle_intent

@@ -16,20 +16,16 @@ import msgspec
 import pytest
 
 from cockpit.agent.proposer_api import ProposalRequest, ProposerApi
+from cockpit.core.cluster_events import ClusterDown, ClusterFailed, ClusterGivenUp, ClusterStopping, Launching
 from cockpit.core.event_codec import AnyEvent
 from cockpit.core.events import (
     Asked,
     AskEnded,
     Cancelling,
-    ClusterDown,
-    ClusterFailed,
-    ClusterGivenUp,
-    ClusterStopping,
     Ended,
     Event,
     IncumbentSet,
     Interrupted,
-    Launching,
     Proposed,
     SessionEnded,
     Started,

@@ -12,7 +12,7 @@ import pytest
 
 from cockpit.core.events import Event
 from cockpit.core.intents import AnyIntent, Hold, Say, encode_intent
-from cockpit.core.model import FleetSpec, Session
+from cockpit.core.session import FleetSpec, Session
 from cockpit.core.state import State
 from cockpit.decide.decisions import decide
 from cockpit.decide.handle_intents import handle_intent

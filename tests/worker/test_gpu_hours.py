@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.core.events import Event, Launching, SessionCreated
+from cockpit.core.cluster_events import Launching
+from cockpit.core.events import Event, SessionCreated
 from cockpit.core.fold import fold
-from cockpit.core.model import ClusterSpec, Envelope, FleetSpec, Mode, Session
+from cockpit.core.model import Envelope, Mode
+from cockpit.core.session import ClusterSpec, FleetSpec, Session
 from cockpit.core.state import State
 from cockpit.decide.budget import accounts
 from cockpit.fleet.base import ClusterReady

@@ -4,19 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.core.events import ClusterFailed, Ended, Event, Progressed, Started
-from cockpit.core.model import (
-    Attempt,
-    AttemptKind,
-    AttemptStatus,
-    Change,
-    Cluster,
-    ClusterSpec,
-    Experiment,
-    FleetSpec,
-    Outcome,
-    Session,
-)
+from cockpit.core.cluster_events import ClusterFailed
+from cockpit.core.events import Ended, Event, Progressed, Started
+from cockpit.core.model import Attempt, AttemptKind, AttemptStatus, Change, Cluster, Experiment, Outcome
+from cockpit.core.session import ClusterSpec, FleetSpec, Session
 from cockpit.core.state import State
 from cockpit.fleet.base import ClusterTrouble, JobEnded, JobStarted, Report
 from cockpit.worker import reports

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.core.events import ClusterFailed, ClusterUp
+from cockpit.core.cluster_events import ClusterFailed, ClusterUp
 from cockpit.core.model import AttemptStatus
 from cockpit.core.state import State
 from cockpit.fleet.base import ClusterTrouble

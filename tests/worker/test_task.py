@@ -2,11 +2,13 @@
 
 import pytest
 
+from cockpit.core.cluster_events import ClusterUp, Launching
 from cockpit.core.event_codec import decode_event, encode_event
-from cockpit.core.events import ClusterUp, Event, Launching, SessionCreated
+from cockpit.core.events import Event, SessionCreated
 from cockpit.core.fold import fold
 from cockpit.core.intents import TakeTask
-from cockpit.core.model import ClusterSpec, Envelope, FleetSpec, Mode, Session
+from cockpit.core.model import Envelope, Mode
+from cockpit.core.session import ClusterSpec, FleetSpec, Session
 from cockpit.core.state import State
 from cockpit.core.task_events import TaskTaken
 from cockpit.decide.handle_intents import handle_intent

@@ -20,11 +20,10 @@ from cockpit.agent.claude.turn_status import TurnStatusFile
 from cockpit.agent.proposer_api import ProposalRequest, ProposerApi, ProposerTrouble
 from cockpit.agent.scratch import Scratch
 from cockpit.agent.views import briefing
-from cockpit.core.agent_events import AgentStarted, TurnUnmetered
-from cockpit.core.events import ApiReserved, ApiUsed, Looked
+from cockpit.core.agent_events import AgentStarted, ApiReserved, ApiUsed, Looked, TurnUnmetered
 from cockpit.core.hosted_agents import HostedAgent
-from cockpit.core.model import Session
 from cockpit.core.running_time import running_h
+from cockpit.core.session import Session
 from cockpit.core.state import State, is_answered
 from cockpit.session.paths import SessionFolder
 from cockpit.variant.errors import VariantError

@@ -21,7 +21,7 @@ from cockpit.agent.claude.prices import (
 )
 from cockpit.agent.claude.transcript import Transcript
 from cockpit.agent.proposer_api import ProposerApi, ProposerTrouble
-from cockpit.core.events import ApiReleased, ApiReserved, ApiUsed
+from cockpit.core.agent_events import ApiReleased, ApiReserved, ApiUsed
 from cockpit.session.settings import AgentSettings
 
 MIN_ANSWER_TOKENS = 1_500

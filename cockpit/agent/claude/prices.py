@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from cockpit.core.events import ApiReserved, ApiUsed
+from cockpit.core.agent_events import ApiReserved, ApiUsed
 from cockpit.session.settings import Price
 
 BYTES_PER_TOKEN = 2.0

@@ -1,6 +1,6 @@
 """Fold the events of clusters, and count provisioning, training and idle time."""
 
-from cockpit.core.events import (
+from cockpit.core.cluster_events import (
     ClusterDown,
     ClusterFailed,
     ClusterFlagged,

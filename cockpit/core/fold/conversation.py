@@ -1,7 +1,7 @@
 """Fold the conversation: words, findings, phases and troubles."""
 
-from cockpit.core.agent_events import PriorTaken
-from cockpit.core.events import FindingRecorded, Interrupted, Looked, PhaseSet, Said, Trouble
+from cockpit.core.agent_events import Looked, PriorTaken
+from cockpit.core.events import FindingRecorded, Interrupted, PhaseSet, Said, Trouble
 from cockpit.core.fold.handlers import Handlers
 from cockpit.core.model import Finding, Message
 from cockpit.core.state import CONVERSATION_LINES, State, is_answered

@@ -2,12 +2,18 @@
 
 import msgspec
 
-from cockpit.core.agent_events import AgentStarted, PermissionAnswered, PermissionAsked, TurnUnmetered
-from cockpit.core.events import (
+from cockpit.core.agent_events import (
     AgentHosted,
+    AgentStarted,
     ApiReleased,
     ApiReserved,
     ApiUsed,
+    ModelEstimated,
+    PermissionAnswered,
+    PermissionAsked,
+    TurnUnmetered,
+)
+from cockpit.core.events import (
     Asked,
     AskEnded,
     BaselineReplaced,
@@ -17,7 +23,6 @@ from cockpit.core.events import (
     EnvelopeSet,
     Held,
     IntentTaken,
-    ModelEstimated,
     ModeSet,
     ProposerSet,
     Resumed,

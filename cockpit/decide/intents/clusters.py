@@ -4,7 +4,8 @@ import hashlib
 
 import msgspec
 
-from cockpit.core.events import ClusterSeen, Event, Launching
+from cockpit.core.cluster_events import ClusterSeen, Launching
+from cockpit.core.events import Event
 from cockpit.core.intents import Adopt, Relaunch, TakeTask
 from cockpit.core.model import Cluster, ClusterState
 from cockpit.core.shares import shares_of

@@ -1,6 +1,7 @@
 """Intents that carry words: to the proposer, into the record, and between agents."""
 
-from cockpit.core.events import Event, FindingRecorded, Interrupted, Looked, PhaseSet, Said
+from cockpit.core.agent_events import Looked
+from cockpit.core.events import Event, FindingRecorded, Interrupted, PhaseSet, Said
 from cockpit.core.hosted_agents import AgentError
 from cockpit.core.intents import HostAgent, Interrupt, Look, Note, Permit, Say
 from cockpit.decide.intents.request import Handlers, IntentRequest, Refused, experiment_named

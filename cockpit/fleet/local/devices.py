@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from cockpit.core.model import ClusterSpec
+from cockpit.core.session import ClusterSpec
 
 CORES_PER_SLOT = 2
 ASK_S = 10.0

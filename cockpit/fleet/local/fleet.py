@@ -17,8 +17,8 @@ from pathlib import Path
 import psutil
 
 import cockpit
-from cockpit.core.model import ClusterSpec, RunAccess
 from cockpit.core.rescore import Scoring
+from cockpit.core.session import ClusterSpec, RunAccess
 from cockpit.fleet.base import (
     ClusterEnded,
     ClusterReady,

@@ -7,7 +7,7 @@ import heapq
 import os
 from pathlib import Path
 
-from cockpit.core.model import ClusterSpec, FleetSpec
+from cockpit.core.session import ClusterSpec, FleetSpec
 from cockpit.fleet.base import (
     ClusterEnded,
     ClusterTrouble,

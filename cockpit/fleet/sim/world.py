@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from cockpit.core.model import FleetSpec
+from cockpit.core.session import FleetSpec
 from cockpit.fleet.base import (
     ClusterEnded,
     ClusterReady,

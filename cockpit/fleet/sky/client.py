@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cockpit.core.installation import install_command
-from cockpit.core.model import RunAccess
+from cockpit.core.session import RunAccess
 from cockpit.fleet.base import FleetError, Job
 from cockpit.fleet.sky import private_names
 from cockpit.fleet.sky.classes import CPU, class_of

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from cockpit.core.model import ClusterSpec
+from cockpit.core.session import ClusterSpec
 from cockpit.fleet.base import (
     ClusterEnded,
     ClusterReady,

@@ -9,7 +9,7 @@ from collections import deque
 
 import msgspec
 
-from cockpit.core.model import ClusterSpec
+from cockpit.core.session import ClusterSpec
 from cockpit.core.shares import whole_of
 from cockpit.fleet.base import Expected, FleetTrouble, Job, JobRefused, Report, TaskSeen
 from cockpit.fleet.sky.autostop import Autostops

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from cockpit.core.model import ClusterSpec
+from cockpit.core.session import ClusterSpec
 from cockpit.fleet.sky.launch_log import LaunchLog
 from cockpit.fleet.sky.parts import ClusterRecord, LaunchOrder, SkyError, SkyParts
 from cockpit.fleet.sky.setup import SetupWatch

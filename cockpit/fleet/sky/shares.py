@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from cockpit.core.model import ClusterSpec
+from cockpit.core.session import ClusterSpec
 from cockpit.core.shares import whole_of
 from cockpit.fleet.base import ClusterEnded, ClusterReady, ClusterStep, ClusterTrouble, ClusterWaits, Report
 from cockpit.fleet.sky.parts import ClusterRecord, SkyError

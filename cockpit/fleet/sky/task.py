@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import cockpit
-from cockpit.core.model import RunAccess
+from cockpit.core.session import RunAccess
 from cockpit.fleet.base import Job
 from cockpit.scoring.contract import leaves_model
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.core.model import ClusterSpec
+from cockpit.core.session import ClusterSpec
 from cockpit.fleet.base import ClusterEnded, ClusterReady, ClusterTrouble
 from tests.lab.fleets import TASK, LabNight
 from tests.lab.kube.lab import SKY_PORT, KubeLab
