@@ -24,6 +24,7 @@ from cockpit.session.client import NoAnswer, SessionClient
 from cockpit.session.folding import fold_read
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
+from cockpit.session.small_files import end_of_file
 from cockpit.variant.errors import VariantError
 
 if TYPE_CHECKING:
@@ -139,13 +140,7 @@ class OutsideProposerApi:
 
     def log_tail(self, attempt: str, max_bytes: int = 65_536) -> str:
         path = self.read(lambda state: self._folder.log(state.attempts[attempt].id))
-        try:
-            with path.open("rb") as file:
-                file.seek(0, 2)
-                file.seek(max(0, file.tell() - max_bytes))
-                return file.read(max_bytes).decode("utf-8", "replace")
-        except OSError:
-            return ""
+        return end_of_file(path, max_bytes)
 
     def scratch_edits(self) -> tuple[str, tuple[Edit, ...]]:
         scratch = Scratch(self._folder, self.name)

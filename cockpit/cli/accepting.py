@@ -10,6 +10,7 @@ from cockpit.report.results import clean
 from cockpit.session import settings
 from cockpit.session.paths import SETTINGS_FILE
 from cockpit.session.research_settings import ResearchSettings
+from cockpit.session.small_files import replace_file
 
 FIELDS = ("files", "command", "metric", "direction", "confine")
 HEAD = "# Settings of Cockpit for this repository.\n\n"
@@ -54,9 +55,7 @@ def write(repo: Path, found: Accepted) -> None:
     path = repo / SETTINGS_FILE
     try:
         text = path.read_text(encoding="utf-8") if path.exists() else HEAD
-        changed = path.with_name(f"{path.name}.new")
-        changed.write_text(with_values(text, found), encoding="utf-8")
-        changed.replace(path)
+        replace_file(path, with_values(text, found).encode())
     except OSError as error:
         raise CommandError(f"the session was made, and {path} cannot be written: {error.strerror}") from None
 

@@ -14,6 +14,7 @@ import msgspec
 from cockpit.cli.confirm import confirm
 from cockpit.cli.errors import CommandError
 from cockpit.cli.locate import session, session_repo
+from cockpit.session.small_files import replace_file
 
 Json = dict[str, Any]
 SHORT_WAIT_S, LONG_WAIT_S = 50, 600
@@ -68,11 +69,7 @@ def _text(path: Path) -> str:
 
 def _replace(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(path.name + ".new")
-    new.write_text(text, encoding="utf-8")
-    if path.exists():
-        shutil.copymode(path, new)
-    new.replace(path)
+    replace_file(path, text.encode())
 
 
 def _in_json(

@@ -18,6 +18,7 @@ from cockpit.core.model import Edit
 from cockpit.core.state import State
 from cockpit.decide.budget import left_usd
 from cockpit.session.paths import SessionFolder
+from cockpit.session.small_files import end_of_file
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import VariantStore
 
@@ -115,13 +116,7 @@ class HostedProposerApi:
 
     def log_tail(self, attempt: str, max_bytes: int = 65_536) -> str:
         path = self.read(lambda state: self._worker.folder.log(state.attempts[attempt].id))
-        try:
-            with path.open("rb") as file:
-                file.seek(0, 2)
-                file.seek(max(0, file.tell() - max_bytes))
-                return file.read(max_bytes).decode("utf-8", "replace")
-        except FileNotFoundError:
-            return ""
+        return end_of_file(path, max_bytes)
 
     def scratch_edits(self) -> tuple[str, tuple[Edit, ...]]:
         raise KeyError("only a hosted agent has a scratch checkout")

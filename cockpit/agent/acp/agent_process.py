@@ -43,6 +43,7 @@ from cockpit.agent.proposer_api import ProposerTrouble
 from cockpit.agent.views.quoting import line
 from cockpit.core.hosted_agents import HostedAgent, install_hint, known_agent
 from cockpit.session.paths import SessionFolder
+from cockpit.session.small_files import end_of_file, replace_file
 
 START_S = 60.0
 """Seconds for the adapter's first answer, and for a session. Adapters by npm load for several seconds."""
@@ -166,9 +167,7 @@ class AgentProcess:
             socket.close()
 
     def save(self) -> None:
-        new_path = self._memory_path.with_suffix(".new")
-        new_path.write_bytes(msgspec.json.encode(self.memory))
-        new_path.replace(self._memory_path)
+        replace_file(self._memory_path, msgspec.json.encode(self.memory))
 
     def trouble(self, what: str, retry_in_s: float = 60.0) -> ProposerTrouble:
         """Return the trouble in one sentence, with the last line that the agent printed outside the protocol."""
@@ -361,13 +360,7 @@ class AgentProcess:
     def _last_output(self) -> str:
         if self._wrong_lines:
             return f"it printed {self._wrong_lines[-1].strip()[:160]!r} in place of a message"
-        try:
-            with self._log.open("rb") as file:
-                file.seek(0, 2)
-                file.seek(max(0, file.tell() - 4_096))
-                lines = file.read().decode("utf-8", "replace").strip().splitlines()
-        except OSError:
-            return ""
+        lines = end_of_file(self._log, 4_096).strip().splitlines()
         return lines[-1] if lines else ""
 
 

@@ -11,6 +11,7 @@ from cockpit.agent.views import state_views, waves
 from cockpit.agent.views.quoting import line
 from cockpit.core.model import ExperimentStatus, WaveKind
 from cockpit.core.state import State
+from cockpit.session.small_files import replace_file
 
 REPORTS_PER_CRASHED_IDEA = 2
 CRASHES_PER_TURN = 6
@@ -79,7 +80,4 @@ def load(path: Path) -> TurnMemory:
 
 def save(path: Path, memory: TurnMemory) -> None:
     """Replace the stored memory."""
-    new_path = path.with_name(path.name + ".new")
-    new_path.write_bytes(msgspec.json.encode(memory))
-    new_path.chmod(0o640)
-    new_path.replace(path)
+    replace_file(path, msgspec.json.encode(memory), 0o640)

@@ -4,7 +4,6 @@ It is not in the ledger: a message is recorded when it is complete. The file hol
 {"at", "proposer", "doing", "text"}. `doing` is empty when no turn is under way.
 """
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from cockpit.agent.views.quoting import clip_start, plain
+from cockpit.session.small_files import replace_file
 
 FILE_MODE = 0o640
 WRITE_INTERVAL_S = 0.25
@@ -56,11 +56,7 @@ class TurnStatusFile:
 
     def _write(self, doing: str) -> None:
         status = TurnStatus(self._clock(), self._proposer, doing, clip_start(plain(self._text), TEXT_CHARS))
-        new_path = self._path.with_name(self._path.name + ".new")
-        descriptor = os.open(new_path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, FILE_MODE)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(status))
-        new_path.replace(self._path)
+        replace_file(self._path, msgspec.json.encode(status), FILE_MODE)
 
 
 def written_at(path: Path) -> float:

@@ -69,16 +69,8 @@ def is_folder(entry: Entry) -> bool:
 
 
 def submodules_of(tree: bytes, objects: ObjectReader) -> Iterator[tuple[PurePosixPath, str]]:
-    """Yield the path and the commit of each submodule in a tree and in its folders."""
-    pending = [(tree, PurePosixPath())]
-    while pending:
-        data, into = pending.pop()
-        for entry in tree_entries(data):
-            path = into / os.fsdecode(entry.name)
-            if entry.mode == _FOLDER:
-                pending.append((objects.read(entry.id, "tree"), path))
-            elif entry.mode == _SUBMODULE:
-                yield path, entry.id
+    """Return the path and the commit of each submodule in a tree and in its folders."""
+    return ((path, entry.id) for path, entry in _entries_below(tree, objects) if entry.mode == _SUBMODULE)
 
 
 def replace_entries(tree: bytes, entries: Mapping[bytes, Entry], ids: Mapping[bytes, str]) -> bytes:
@@ -104,7 +96,12 @@ def entry_at(tree: bytes, path: PurePosixPath, objects: ObjectReader) -> Entry |
 
 
 def files_below(tree: bytes, objects: ObjectReader) -> Iterator[tuple[PurePosixPath, Entry]]:
-    """Yield every file and symbolic link of a tree and its folders, with its path."""
+    """Return every file and symbolic link of a tree and its folders, with its path."""
+    return ((path, entry) for path, entry in _entries_below(tree, objects) if entry.mode != _SUBMODULE)
+
+
+def _entries_below(tree: bytes, objects: ObjectReader) -> Iterator[tuple[PurePosixPath, Entry]]:
+    """Yield the entries of a tree and of its folders that are not folders, with their paths."""
     pending = [(tree, PurePosixPath())]
     while pending:
         data, into = pending.pop()
@@ -112,7 +109,7 @@ def files_below(tree: bytes, objects: ObjectReader) -> Iterator[tuple[PurePosixP
             path = into / os.fsdecode(entry.name)
             if is_folder(entry):
                 pending.append((objects.read(entry.id, "tree"), path))
-            elif entry.mode != _SUBMODULE:
+            else:
                 yield path, entry
 
 
