@@ -24,7 +24,7 @@ TABLES_NAMED = 4
 
 
 def audit(name: str, as_json: bool, metric: str = DEFAULT_NAME, direction: str = "") -> int:
-    """Print a line for each claimed gain, the counts, and what was not looked at. Raises AuditError, MetricError."""
+    """Print a line for each claimed gain, the counts, and all that was not read. Raises AuditError, MetricError."""
     known = Direction(direction) if direction else direction_of(metric)
     found = audited(Path(name).expanduser(), Metric(check_name(metric), known))
     if as_json:

@@ -79,7 +79,7 @@ def _sky(
 
 
 def _task(where: Path) -> Finding:
-    """Check that SkyPilot reads experiment.yaml, and tell what it understood."""
+    """Check that SkyPilot reads experiment.yaml, and report how it understood the file."""
     try:
         found = describe(where / TASK)
     except FleetError as error:

@@ -6,7 +6,7 @@ from cockpit.core.errors import CockpitError
 
 
 class CommandError(CockpitError):
-    """The command cannot do what it was told; the message is one sentence that says what to do."""
+    """The command cannot be carried out; the message is one sentence that says what to do."""
 
 
 class UsageError(CommandError):
@@ -14,7 +14,7 @@ class UsageError(CommandError):
 
 
 EXIT_STATUS: dict[type[BaseException], int] = {
-    CockpitError: 1,  # the command could not do what it was told
+    CockpitError: 1,  # the command could not be carried out
     OSError: 1,
     UsageError: 2,
     KeyboardInterrupt: 130,

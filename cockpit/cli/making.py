@@ -24,8 +24,9 @@ from cockpit.session.settings import Settings
 if TYPE_CHECKING:
     from cockpit.cli.guessing import Guesser
 
-TOLD_BYTES = 200_000
-"""Bytes of editable files whose reading is told: a thousand constants of a large file take a fifth of a second."""
+ANNOUNCED_FROM_BYTES = 200_000
+"""Bytes of editable files from which reading them is announced: a thousand constants of a large file take a fifth of a
+second."""
 
 
 def new(
@@ -59,7 +60,7 @@ def new(
         configured, python, accepted = _made_ready(where, configured, yes)
     spec = fleet_spec(configured, where, speed)
     _refuse_flags_without_effect(spec.kind, where, flags)
-    _tell_size(where, configured)
+    _announce_size(where, configured)
     new_session.check(folder, where, configured)  # before the corpus, which takes minutes
     label = ready_corpus(where, configured, cpu=spec.clusters[0].hardware == "CPU") if spec.kind == "local" else ""
     plan = Plan(folder.name, where, configured, corpus=label, python=python, speed=speed)
@@ -70,10 +71,10 @@ def new(
     return folder
 
 
-def _tell_size(where: Path, configured: Settings) -> None:
-    """Tell that files are read which take more than a moment."""
+def _announce_size(where: Path, configured: Settings) -> None:
+    """Announce the reading of files that take more than a moment."""
     sizes = [path.stat().st_size for name in files_of(configured.research) if (path := where / name).is_file()]
-    if sum(sizes) > TOLD_BYTES:
+    if sum(sizes) > ANNOUNCED_FROM_BYTES:
         said = f"reading the constants of {sum(sizes) / 1e6:.1f} MB of files that may be edited; ^C ends it"
         print(said, file=sys.stderr, flush=True)
 

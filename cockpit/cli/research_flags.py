@@ -35,7 +35,7 @@ def given_research_flags(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _how(row: Row) -> dict[str, Any]:
-    """Return what argparse needs to know of a row, besides its name and help."""
+    """Return the arguments of argparse for a row, without its name and help."""
     if row.kind is bool:
         return {"action": argparse.BooleanOptionalAction}
     if get_origin(row.kind) is Literal:

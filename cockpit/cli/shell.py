@@ -24,7 +24,7 @@ def start(session_name: str | None) -> None:
 
 
 def wait(wave: str | None, session_name: str | None, seconds: float, author: str, as_json: bool) -> int:
-    """Print what happened since this agent last looked, or else the next news. Returns 1 for an unknown wave."""
+    """Print the events since this agent last asked, or else the next news. Returns 1 for an unknown wave."""
     from cockpit.agent.outside import OutsideProposerApi
     from cockpit.agent.waiting import call_outside
 

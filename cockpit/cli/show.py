@@ -110,7 +110,7 @@ def _cluster_lines(state: State, found: Json) -> Iterator[str]:
 
 
 def _told(cluster: Json) -> str:
-    """Return what is told of a cluster without a run: its message, and the time and cost of its launch."""
+    """Return the words on a cluster without a run: its message, and the time and cost of its launch."""
     note = f" ({cluster['launch']})" if cluster["launch"] else ""
     return clean(cluster["message"])[:60] + note
 

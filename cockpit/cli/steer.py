@@ -59,7 +59,7 @@ def steer(row: Verb, options: Namespace) -> None:
 def propose(row: Verb, options: Namespace) -> None:
     """Propose a wave, approve it at once with --approve, and print the result."""
     for words in getattr(options, "factors", ()):
-        parse_factor(words)  # a slip is told before a session is looked for
+        parse_factor(words)  # a misspelt argument is reported before a missing session
     folder = session(options.session)
     state = state_of(folder)
     intent = row.intent(state, _given(row, options), session_now(state))

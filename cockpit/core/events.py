@@ -45,7 +45,7 @@ class WorkerStarted(Event):
     host: str
     user: str = ""
     version: str = ""
-    boot: str = ""  # tells this start of the system from others; empty if unknown, and for a simulated clock
+    boot: str = ""  # identifies this start of the system; empty if unknown, and for a simulated clock
     clock_origin: float = 0.0  # the session's time when the steady clock of that start read 0
 
 
@@ -251,7 +251,7 @@ class Started(Event):
     train_hash: str = ""
     prepare_hash: str = ""
     wall: str = ""
-    """How the run is confined: `bubblewrap`, `landlock` or `unconfined`; empty if its fleet does not tell."""
+    """How the run is confined: `bubblewrap`, `landlock` or `unconfined`; empty if its fleet does not report it."""
 
 
 class Progressed(Event):

@@ -106,7 +106,7 @@ class Metric(msgspec.Struct, frozen=True, omit_defaults=True):
         return tuple(dict.fromkeys([one.name for one in self.constraints] + [one.name for one in self.tie_breaks]))
 
     def unit(self, name: str) -> str:
-        """Return the unit that a metric's name or limits tell; empty if the baseline's first result does."""
+        """Return the unit in a metric's name or limits; empty if the baseline's first result decides."""
         stated = (one.unit for one in self.constraints if one.name == name and one.unit)
         return unit_in_name(name) or next(stated, "")
 

@@ -217,7 +217,7 @@ class Progress(msgspec.Struct, omit_defaults=True, gc=False):
     mfu_percent: float = 0.0
     remaining_s: float = 0.0
     memory_mb: float = 0.0
-    """The accelerator's memory in use, temperature and power, where the run or its node tells them; else 0."""
+    """The accelerator's memory in use, temperature and power, where the run or its node reports them; else 0."""
     temperature_c: float = 0.0
     power_w: float = 0.0
 
@@ -269,7 +269,7 @@ class Attempt(msgspec.Struct, omit_defaults=True, gc=False):
     preempted: bool = False  # its cloud took the machine back
     reserved_usd: float = 0.0
     wall: str = ""
-    """How the run is confined: `bubblewrap`, `landlock` or `unconfined`; empty if its fleet does not tell."""
+    """How the run is confined: `bubblewrap`, `landlock` or `unconfined`; empty if its fleet does not report it."""
     rescore: Rescore | None = None
     """None if the run's score is its own word."""
 
@@ -285,7 +285,8 @@ class Wave(msgspec.Struct, omit_defaults=True, gc=False):
     base: str = ""
     factors: dict[str, list[Value]] = {}
     design: str = ""
-    """The fraction of the factors' grid that its arms are, and what that cannot tell apart; empty for the full grid."""
+    """The fraction of the factors' grid that its arms are, and the effects that it cannot separate; empty for the full
+    grid."""
     arms: list[str] = []
     again: list[str] = []
     """Experiments of earlier waves to be measured again, in this wave's tier; each stays an arm of its own wave."""
@@ -376,7 +377,7 @@ class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
     proposers: list[str] = []
     """Proposers trusted by name on a review screen; empty trusts any."""
     worth_usd: float = 0.0
-    """Dollars that a gain of a thousandth of the metric is worth to the person; 0 if it was not told."""
+    """Dollars that a gain of a thousandth of the metric is worth to the person; 0 if it is unknown."""
 
 
 IMPORTED = "imported"

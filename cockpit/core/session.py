@@ -10,7 +10,7 @@ from cockpit.core.model import Value
 class ClusterSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     hardware: str = ""
-    """Empty if the launch tells."""
+    """Empty if the launch decides."""
     usd_per_hour: float = 0.0
     device: str = ""
     """The names of the devices of a slot on this machine, joined by commas; empty for none."""

@@ -201,7 +201,7 @@ class State(msgspec.Struct, omit_defaults=True):
     tests: int = 0
     """Number of experiments tested against an incumbent."""
     tested: list[str] = []
-    """The last TESTED_LISTED experiments whose tests began. Their replicates tell the noise."""
+    """The last TESTED_LISTED experiments whose tests began. Their replicates show the noise."""
     test_keeps: list[int] = []
     """For each test that ended with a keep: the number of tests begun by then."""
     ablations: list[str] = []

@@ -99,7 +99,7 @@ def other_names(name: str) -> list[str]:
 
 
 def _named_unit(word: str) -> str:
-    """Return the unit of a name's ending, whose case tells nothing: `mb` is `MB`."""
+    """Return the unit of a name's ending, in any case: `mb` is `MB`."""
     is_bytes = len(word) > 1 and word[-1] in "bB"
     return unit_of(f"{word[0].upper()}{word[1:-1].lower()}B" if is_bytes else word.lower())
 

@@ -83,7 +83,7 @@ def _move_into_place(aside: SessionFolder, folder: SessionFolder) -> None:
 
 
 def _is_leftover(folder: SessionFolder) -> bool:
-    """Return whether the folder holds a ledger without an event, as a killed `new` of an older cockpit left it."""
+    """Return True if the folder holds a ledger without an event, as a killed `new` of an older cockpit left it."""
     if folder.ledger.stat().st_size == 0:
         return True
     try:

@@ -85,7 +85,7 @@ def _packages(repo: Path) -> list[Path]:
 
 
 def _python_of(repo: Path, command: Sequence[str], python: str) -> str:
-    """Return the Python that starts a run; empty if no file tells it."""
+    """Return the Python that starts a run; empty if no file names it."""
     own = repo / ".venv" / "bin" / "python"
     if not command:
         return python or sys.executable

@@ -95,7 +95,7 @@ def _installed(environment: Environment) -> Environment | None:
 def find_interpreter(repo: Path, made: Path, script: str = "train.py") -> Interpreter:
     """Return the Python of the repository's environment, or the terminal's if the script needs that one.
 
-    `made` is the folder of an environment that `setup` has made. Raises SetupError if its tool does not tell it.
+    `made` is the folder of an environment that `setup` has made. Raises SetupError if its tool does not name it.
     """
     environment, trouble = chosen_environment(repo)
     if environment is None:

@@ -70,7 +70,7 @@ def _not_proposed(state: State) -> list[Arm]:
 def _arms(state: State) -> list[Arm]:
     """Return the incumbent without each change that no ablation has settled, oldest first.
 
-    A constant goes back to what it was before the keep, unless a later keep set it again; an edit is turned round.
+    A constant goes back to what it was before the keep, unless a later keep set it again; an edit is reversed.
     """
     wanted = unablated(state)
     if not wanted:

@@ -13,7 +13,7 @@ from cockpit.decide.schedule import RunSpec, next_attempt
 
 
 def approve(state: State, now: float) -> list[Event]:
-    """Approve the oldest proposal that needs no person. Its cost counts before the next one is looked at."""
+    """Approve the oldest proposal that needs no person. Its cost counts before the next one is considered."""
     for name in state.proposals:
         wave = state.waves[name]
         if rule := rule_for(state, wave, now):

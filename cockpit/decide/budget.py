@@ -149,7 +149,7 @@ def left_usd(state: State, now: float) -> float:
 
 
 def price(state: State, cluster: Cluster) -> float:
-    """Return the cluster's dollars an hour. Before its launch has told the price, the highest known price counts."""
+    """Return the cluster's dollars an hour. Until its launch reports the price, the highest known price counts."""
     if cluster.usd_per_hour or cluster.up_at or state.session.fleet.kind != "sky":
         return cluster.usd_per_hour
     return max((other.usd_per_hour for other in state.clusters.values()), default=0.0)

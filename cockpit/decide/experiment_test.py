@@ -280,7 +280,7 @@ def _tries(attempts: list[Attempt], kind: AttemptKind) -> int:
 def _contradiction(
     context: DecisionContext, fresh: list[Reading], confirmations: list[Reading], seen: Comparison
 ) -> str:
-    """Return what contradicts the evidence although it is enough; empty for nothing."""
+    """Return the contradiction in evidence that is otherwise enough, in a clause; empty for none."""
     if seen.flips:
         return "its ranking flips between hardware classes"
     there = seen.by_class.get(context.better_class)

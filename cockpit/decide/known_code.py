@@ -6,11 +6,11 @@ from cockpit.core.model import Change, Edit
 from cockpit.core.state import State
 
 EXPERIMENTS_READ = 2_000
-"""Newest experiments among which code is looked for, so that the work of a tick is bounded."""
+"""Newest experiments whose code is compared, so that the work of a tick is bounded."""
 
 
 def has_known_code(state: State, change: Change) -> bool:
-    """Return True if an experiment has the code of a change on the incumbent, as far as constants and edits show it."""
+    """Return True if an experiment has the code of a change on the incumbent, by its constants and edits."""
     baseline = state.session.constants
     constants = state.experiments[state.incumbent].overrides | change.constants
     overrides = {name: value for name, value in constants.items() if baseline.get(name) != value}

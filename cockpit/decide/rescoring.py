@@ -63,7 +63,7 @@ def broken_rule(state: State, experiment: Experiment) -> str:
 
 
 def rescore_problem(state: State, experiment: Experiment) -> str:
-    """Return what the scores from outside say against keeping the experiment, in a clause; empty for nothing."""
+    """Return the objection of the scores from outside to a keep, in a clause; empty for none."""
     if not state.session.rescore or scorer_trouble(state):
         return ""
     runs = [state.attempts[name] for name in experiment.attempts]

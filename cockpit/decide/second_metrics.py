@@ -18,7 +18,7 @@ LEAST_BASELINE_RUNS = 2
 
 
 def values_of(state: State, experiment: str, name: str) -> list[float]:
-    """Return what the newest valid runs of an experiment printed for a second metric."""
+    """Return the values of a second metric in the newest valid runs of an experiment."""
     return [run.others[name] for run in _valid(state, experiment) if name in run.others]
 
 

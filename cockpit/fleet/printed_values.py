@@ -276,7 +276,7 @@ def _value(text: str, found: re.Match[str], heading: str) -> _Found | None:
 
 
 def _split_of(around: str, name: str) -> str:
-    """Return the split that the words around a name tell last; empty for none, and for a name that tells one."""
+    """Return the split that the words around a name mention last; empty for none, and for a name that has one."""
     splits = [] if _OF_SPLIT.search(name.replace("_", " ")) else _OF_SPLIT.findall(around)
     return splits[-1].lower() if splits else ""
 

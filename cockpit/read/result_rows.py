@@ -65,7 +65,7 @@ class ResultRows(msgspec.Struct):
         return self._seq < 0 and bool(self.by_name)
 
     def follow(self, state: State) -> bool:
-        """Take in what changed. Returns whether anything did."""
+        """Take in what changed. Returns True if anything did."""
         if state.seq == self._seq:
             return False
         if state.seq < self._seq or len(state.experiments) < len(self._marks):

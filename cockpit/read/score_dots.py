@@ -44,7 +44,7 @@ class ScoreDots(msgspec.Struct):
     """Hardware class to its dots."""
 
     def follow(self, state: State) -> bool:
-        """Take in what ended. Returns whether anything did."""
+        """Take in what ended. Returns True if anything did."""
         fresh = self._ends.fresh(state)
         if fresh == [] and len(state.incumbencies) == self._incumbencies:
             return False

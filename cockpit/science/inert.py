@@ -106,5 +106,5 @@ def _spread(levels: "NDArray[Any]") -> "NDArray[Any]":
 
 
 def _size(dimension: Dimension) -> int:
-    """Return how many values a knob can have, as far as that limits its levels."""
+    """Return how many values a knob can have, up to LEVELS_AT_LEAST for a range."""
     return len(dimension.options) if isinstance(dimension, Choice) else LEVELS_AT_LEAST

@@ -34,7 +34,7 @@ def last_part(name: str) -> str:
 
 @lru_cache(maxsize=1 << 16)
 def _reason_of(last: str) -> str:
-    """Return the reason that the last part of a name tells; each name is looked up once."""
+    """Return the reason in the last part of a name; each name is looked up once."""
     return next((reason for reason, pattern in _REASONS if re.fullmatch(pattern, last, re.VERBOSE)), "")
 
 

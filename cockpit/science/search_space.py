@@ -61,7 +61,7 @@ NO_RANGES: Mapping[str, KnobRange] = MappingProxyType({})
 def search_space(constants: Mapping[str, Value], ranges: Mapping[str, KnobRange] = NO_RANGES) -> dict[str, Dimension]:
     """Return the dimensions of code with these constants, in their order; empty if none is known.
 
-    `ranges` are those of the session, which come before the ones that names tell.
+    `ranges` are those of the session, which override the ones of names.
     """
     found, unknown = _by_knowledge(constants, ranges)
     if len(found) < ENOUGH_KNOWN:
@@ -71,7 +71,7 @@ def search_space(constants: Mapping[str, Value], ranges: Mapping[str, KnobRange]
 
 
 def unclear(constants: Mapping[str, Value], ranges: Mapping[str, KnobRange] = NO_RANGES) -> list[str]:
-    """Return the constants that are searched though neither a name nor a person tells what they do."""
+    """Return the constants that are searched although neither a name nor a person says what they do."""
     found, unknown = _by_knowledge(constants, ranges)
     return list(unknown) if len(found) < ENOUGH_KNOWN else []
 
@@ -139,7 +139,7 @@ def _within(given: KnobRange, value: Value, known: Dimension | None) -> Dimensio
 
 
 def _doubles(ladder: Ladder) -> bool:
-    """Return whether each rung is twice the one before it."""
+    """Return True if each rung is twice the one before it."""
     return all(high == 2 * low for low, high in pairwise(ladder.rungs))
 
 
@@ -232,7 +232,7 @@ def _rows(constants: Mapping[str, Value]) -> int:
 
 
 def _whole_batch(constants: Mapping[str, Value]) -> bool:
-    """Return whether a batch is a whole number of passes. A single row per pass cannot be halved."""
+    """Return True if a batch is a whole number of passes. A single row per pass cannot be halved."""
     total, rows = constants.get("TOTAL_BATCH_SIZE"), _rows(constants)
     return isinstance(total, int) and (rows <= 1 or total % (rows * ROW_TOKENS) == 0)
 

@@ -53,7 +53,7 @@ class LookOutcome(StrEnum):
 class Judgement(msgspec.Struct, frozen=True):
     outcome: LookOutcome
     look: int
-    """Fresh runs that were looked at; 0 before the first look."""
+    """Fresh runs at the last look; 0 before the first look."""
     want: int
     """Fresh runs needed at the next look; 0 after the last."""
     threshold: float

@@ -20,8 +20,8 @@ the same parts, up to PART_TOLERANCE; of the score where there is no incumbent."
 UNEVEN_SHARE = 0.1
 """Share of an honest gain by which it may differ between the two texts: their documents differ."""
 UNEVEN_SES = 4.0
-"""Standard errors of that difference that are allowed besides. They are taken part for part of each text, so that it
-does not count that one part is harder than another."""
+"""Standard errors of that difference that are allowed in addition. They are taken part for part of each text, so that
+it does not count that one part is harder than another."""
 SEALED_TOLERANCE_ALONE = 0.05
 """Share of the score by which the sealed shard may be worse where no incumbent was scored, and the ratio of the two
 texts is unknown; standard errors are added."""

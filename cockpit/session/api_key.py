@@ -102,7 +102,7 @@ class KeyHolder:
         raise TypeError("a key is not serialised")
 
     def present(self) -> bool:
-        """Return whether a key exists, usable or not."""
+        """Return True if a key exists, usable or not."""
         return bool(self._from_environment) or (self._file is not None and self._file.exists())
 
     def remedy(self) -> str:

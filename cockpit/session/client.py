@@ -120,7 +120,7 @@ class SessionClient:
         return bool(self._inbox.after(number, 1))
 
     def _signs_of_work(self, silent_s: float) -> Callable[[], bool]:
-        """Return a function that tells if the worker's process has done nothing for that long."""
+        """Return a function that returns True once the worker's process has done nothing for that long."""
         work, pid = SignsOfWork(steady_s(), silent_s), lock.worker_status(self.folder).pid
         return lambda: work.is_silent(steady_s(), lambda: processor_s(pid))
 

@@ -49,7 +49,7 @@ def paths_of(label: str) -> dict[str, str]:
 
 
 def takes_corpus(repo: Path) -> bool:
-    """Return whether cockpit can ask this repository's prepare.py for a corpus; other repositories prepare their
+    """Return True if cockpit can ask this repository's prepare.py for a corpus; other repositories prepare their
     own."""
     try:
         return "COCKPIT_DATA_DIR" in (repo / "prepare.py").read_text(encoding="utf-8", errors="replace")

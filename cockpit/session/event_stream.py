@@ -197,7 +197,7 @@ class StreamReader:
             held, offset = held[used:], offset + used
 
     def at_end(self) -> bool:
-        """Return whether the file ends at `place`, without a part of a frame behind it."""
+        """Return True if the file ends at `place`, without a part of a frame behind it."""
         return os.fstat(self._fd).st_size == self.place.offset
 
     def _frame_end(self, held: bytes, start: int) -> int:
@@ -226,7 +226,7 @@ class StreamReader:
         return bodies
 
     def replaced(self) -> bool:
-        """Return whether another file has taken this one's place, or it was cut behind `place`."""
+        """Return True if another file has taken this one's place, or it was cut behind `place`."""
         try:
             here, there = os.fstat(self._fd), self.path.stat()
         except OSError:

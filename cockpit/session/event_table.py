@@ -140,7 +140,7 @@ class EventTable:
         return bytes(row[0])
 
     def pack(self, last_seq: int) -> bool:
-        """Pack the oldest events that have a row each, if there are enough. Returns whether it did."""
+        """Pack the oldest events that have a row each, if there are enough. Returns True if it did."""
         if last_seq - self._packed < EVENTS_A_PACK + ROWS_KEPT:
             return False
         self._pack_oldest()

@@ -33,7 +33,7 @@ class Heartbeat(msgspec.Struct):
     note: str = ""
     """The worker's message while it cannot write its ledger."""
     began: str = ""
-    """The start time of the worker's process, which tells it from a later one with its number."""
+    """The start time of the worker's process: a later process may have its number."""
     stopped: bool = False
     """Written by a worker that ends."""
     boot: str = ""
@@ -104,7 +104,7 @@ def is_ending(folder: SessionFolder) -> bool:
 
 
 def is_alive(beat: Heartbeat) -> bool:
-    """Return whether the worker of a heartbeat runs, as far as another user can tell: on another host, that it was not
+    """Return True if the worker of a heartbeat seems to run, to another user. On another host: if it was not
     stopped."""
     if beat.stopped or beat.host != os.uname().nodename:
         return not beat.stopped
@@ -118,13 +118,13 @@ def is_alive(beat: Heartbeat) -> bool:
 
 
 def is_of_live_process(beat: Heartbeat) -> bool:
-    """Return whether the process of a heartbeat certainly runs on this machine."""
+    """Return True if the process of a heartbeat certainly runs on this machine."""
     return not beat.stopped and beat.began != "" and beat.boot == boot_id() and _began(beat.pid) == beat.began
 
 
 def _began(pid: int) -> str:
     """Return the start time of a process, in clock ticks since boot; empty if it has ended or the system does not
-    tell."""
+    report it."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

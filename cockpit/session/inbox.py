@@ -127,7 +127,7 @@ class Inbox:
         return aside
 
     def continue_after(self, last_taken: int) -> bool:
-        """Give new intents numbers after the last one taken. Returns True if this inbox never came so far.
+        """Give new intents numbers after the last one taken. Returns True if this inbox never gave that number.
 
         Such an inbox has replaced a lost one. Its earlier intents may have been taken, so they are not taken again.
         """

@@ -238,7 +238,7 @@ class Ledger:
     def _try_to(self, write: Callable[[], None]) -> bool:
         """Write a file for readers. It can fail without loss: the ledger has it, and the next write repeats it.
 
-        Returns whether it was written.
+        Returns True if it was written.
         """
         try:
             write()
@@ -248,7 +248,7 @@ class Ledger:
         return True
 
     def _pack(self) -> bool:
-        """Pack older events, a pack at a time, so that no append takes long. Returns whether it did."""
+        """Pack older events, a pack at a time, so that no append takes long. Returns True if it did."""
         try:
             return self._table.pack(self._end.seq)
         except LedgerError as error:

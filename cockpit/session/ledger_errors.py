@@ -46,7 +46,7 @@ class LedgerDamaged(LedgerError):
 
 
 def is_full(error: BaseException | None) -> bool:
-    """Return whether an error, or its cause, is a full disk."""
+    """Return True if an error, or its cause, is a full disk."""
     while error is not None:
         if isinstance(error, LedgerFull) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
             return True

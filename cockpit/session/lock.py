@@ -66,7 +66,7 @@ class WorkerLock:
 
 
 def is_locked(folder: SessionFolder) -> bool:
-    """Return whether a worker holds the session's lock. Raises PermissionError for any user but its owner."""
+    """Return True if a worker holds the session's lock. Raises PermissionError for any user but its owner."""
     try:
         with open_plain(folder.lock) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -80,7 +80,8 @@ def is_locked(folder: SessionFolder) -> bool:
 def worker_status(folder: SessionFolder) -> WorkerStatus:
     """Return the state of the session's worker, for every reader of the session.
 
-    The lock tells its owner. Other users cannot open it, and so cannot hold it: the heartbeat tells them.
+    The lock shows it to its owner. Other users cannot open the lock, and so cannot hold it: the heartbeat shows it to
+    them.
     """
     heartbeat = read_heartbeat(folder)
     try:

@@ -94,7 +94,7 @@ def glance(body: bytes) -> State:
 
 
 class LazyRecords(dict[str, T]):
-    """Records by name, each decoded when it is first looked at. Until then its place in the blocks is its value."""
+    """Records by name, each decoded when it is first read. Until then its place in the blocks is its value."""
 
     def __init__(self, records: _Records, decoder: msgpack.Decoder[T]) -> None:
         names: list[Any] = _inflated_names(records.names)

@@ -26,7 +26,7 @@ class ProgressFile:
         self._bodies: dict[str, bytes] = {event.attempt: encode_event(event) for event in read_progress(path)}
 
     def take(self, events: Sequence[Event]) -> bool:
-        """Note the progress among `events`, and forget attempts that ended. Returns whether the file is out of date."""
+        """Note the progress among `events`, and forget attempts that ended. Returns True if the file is out of date."""
         changed = False
         for event in events:
             if isinstance(event, Progressed):

@@ -112,7 +112,7 @@ class LedgerReader:
             snapshot = read_snapshot(self.folder.snapshot)
             start = decode(snapshot) if snapshot else None
         except (OSError, ValueError, KeyError, IndexError, zlib.error, msgspec.MsgspecError):
-            snapshot, start = None, None  # damaged: the events tell the same
+            snapshot, start = None, None  # damaged: the events give the same state
         self._reopen(snapshot.place if snapshot else START)
         return fold_session(lambda: start, lambda seq: self._since(seq, EVENTS_AT_ONCE), self.folder.name)
 

@@ -23,13 +23,13 @@ ROWS_AT_ONCE = 10_000
 
 
 class Events(msgspec.Struct, frozen=True):
-    """The events of one file, as far as they fit the chain."""
+    """The events of one file, up to the first that does not fit the chain."""
 
     whole: list[bytes]
     chain: bytes
     """The chain after the last whole event."""
     stored: int
-    """Events that the file holds, damaged ones included, as far as that is known."""
+    """Known events of the file, damaged ones included."""
     problem: str
     """One sentence; empty if every event fits."""
 

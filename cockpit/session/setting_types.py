@@ -25,4 +25,4 @@ class Flag(NamedTuple):
     name: str = ""
     """The flag's name; empty for the setting's, with hyphens."""
     parse: Callable[[str], Any] | None = None
-    """Parses the flag's word where the type does not tell how. Raises ValueError with a sentence."""
+    """Parses the flag's word where the type is not enough. Raises ValueError with a sentence."""

@@ -117,7 +117,7 @@ def _not_a_file(path: Path) -> Path | None:
 
 
 def _why_not_written(path: Path) -> int:
-    """Return the system's error for a write beside a file: SQLite does not tell it."""
+    """Return the system's error for a write beside a file: SQLite does not report it."""
     most, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
     sizes = [file.stat().st_size for file in (path, path.with_name(f"{path.name}-wal")) if file.exists()]
     if most != resource.RLIM_INFINITY and max(sizes, default=0) + TRIAL_BYTES > most:

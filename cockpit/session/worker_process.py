@@ -116,7 +116,7 @@ def processor_s(pid: int) -> float:
 
 
 def terminate(folder: SessionFolder, wait_s: float = 15.0) -> bool:
-    """Ask the worker's process to stop, leaving the runs running. Returns whether it has stopped.
+    """Ask the worker's process to stop, leaving the runs running. Returns True if it has stopped.
 
     A worker that has written that it ends gets ENDING_WITHIN_S.
     """

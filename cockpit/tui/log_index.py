@@ -43,7 +43,7 @@ class LogIndex:
     def grow(self, share: float = 1.0) -> bool:
         """Index what was appended. With a `share` below 1 the file has that share of its lines only.
 
-        Returns whether the number of lines changed.
+        Returns True if the number of lines changed.
         """
         grew = self._read_on()
         lines = self._whole + (1 if self._last_end < self.size else 0)

@@ -51,7 +51,7 @@ def _sha256(text: str) -> str:
 def _write(node: ast.AST, constants: Mapping[int, str], write: Callable[[str], None]) -> None:
     kind = type(node)
     if id(node) in constants:
-        # The value does not tell a tuple from a list.
+        # A tuple and a list have the same value.
         write(f"={constants[id(node)]} {kind is ast.Tuple}")
         return
     if isinstance(node, ast.Constant | ast.UnaryOp | ast.BinOp):

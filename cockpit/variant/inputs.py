@@ -98,7 +98,7 @@ def _mentions(scripts: Mapping[str, str]) -> tuple[set[str], set[str]]:
 
 
 def is_configuration(path: str) -> bool:
-    """Return True if paths of data are looked for in a file of this name."""
+    """Return True if a file of this name is searched for paths of data."""
     return path.endswith((".json", ".yaml", ".yml", ".toml", ".cfg", ".ini"))
 
 

@@ -33,7 +33,7 @@ class Review(msgspec.Struct, frozen=True):
     subjects: tuple[str, ...]
     """The first line of each commit, oldest first."""
     joined: tuple[str, ...]
-    """The subjects of changes that could not be told apart from later ones, and that are in the last commit."""
+    """The subjects of changes that could not be separated from later ones, and that are in the last commit."""
     problem: str
     """Why the branch was not moved, in a sentence; empty if it was."""
 

@@ -40,7 +40,7 @@ class Seeding(NamedTuple):
 
     @property
     def is_fixed(self) -> bool:
-        """Return whether every run of the code has the same seed."""
+        """Return True if every run of the code has the same seed."""
         return bool(self.fixed) and not self.variable and not self.option
 
 

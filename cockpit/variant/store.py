@@ -314,10 +314,8 @@ class VariantStore:
         return {path: self.source(commit, path) for path in paths}
 
     def inputs(self, commit: str, command: Sequence[str] = ()) -> Inputs:
-        """Return what a run needs of the person's checkout that git does not store.
-
-        The Python files beside the script tell it, the configurations beside it and among the editable files, and the
-        words of the command.
+        """Return the inputs of a run in the person's checkout that git does not store. The Python files beside the
+        script name them, the configurations beside it and among the editable files, and the words of the command.
         """
         words = ("ls-files", "--others", "--directory", "--no-empty-directory", "-z")
         listed = git_answer(self._repo, "-C", str(self._start), *words)

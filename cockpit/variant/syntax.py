@@ -181,7 +181,7 @@ def _text_arithmetic(text: str, op: ast.operator, other: Scalar) -> str | None:
 
 
 def is_docstring(statement: ast.stmt) -> bool:
-    """Return whether it is a bare string. The first statement of a module, class or function that is one is its
+    """Return True if it is a bare string. The first statement of a module, class or function that is one is its
     docstring."""
     return (
         isinstance(statement, ast.Expr)

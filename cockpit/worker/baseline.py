@@ -65,6 +65,6 @@ def _never_started(state: State, attempts: list[str]) -> bool:
 
 
 def _more(links: dict[str, str], outside: tuple[str, ...], known: tuple[str, ...]) -> list[str]:
-    """Return the paths that a confined run must be able to read for its links and its data, besides those it can."""
+    """Return the further paths that a confined run must be able to read for its links and its data."""
     targets = {path for target in links.values() for path in (target, str(Path(target).resolve()))}
     return sorted((targets | {*outside}) - set(known))

@@ -36,7 +36,7 @@ class Cleaning:
 
     @property
     def has_work(self) -> bool:
-        """Tell whether any is left for the next tick."""
+        """Return True if any is left for the next tick."""
         return bool(self._left)
 
     def begin(self, name: str, steps: Steps) -> None:

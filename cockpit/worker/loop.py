@@ -217,7 +217,7 @@ class Worker:
 
     def _sleep(self) -> None:
         if self._reports.has_work or self._has_more_intents or self._reactor.has_work:
-            return  # the next piece of a long log, or of a run's folder, is dealt with at once
+            return  # the next piece of a long log, or of a run's folder, is handled at once
         now = self.now()
         until = wake_at(self.state, now)
         if not self._parts.inline:

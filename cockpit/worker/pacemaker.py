@@ -32,7 +32,7 @@ class Pacemaker:
         heartbeat.write_heartbeat(self._folder)
 
     def end(self) -> None:
-        """Tell that the worker ends, before its last event does: a person who reads that may start another."""
+        """Write that the worker ends, before its last event does: a person who reads that event may start another."""
         with self._writing:
             self.worker, self.note = None, ""
             heartbeat.write_heartbeat(self._folder, stopped=True)
@@ -51,7 +51,7 @@ class Pacemaker:
             heartbeat.write_heartbeat(self._folder, note or self._disk())
 
     def _disk(self) -> str:
-        """Tell of a full disk. Runs that cannot write their logs are silent, so nothing else would tell."""
+        """Note a full disk. Runs that cannot write their logs are silent, so nothing else would show it."""
         try:
             disk = os.statvfs(self._folder.root)
         except OSError:

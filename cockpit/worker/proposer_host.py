@@ -189,7 +189,9 @@ class ProposerHost:
             try:
                 thread.start()
             except (RuntimeError, MemoryError) as error:
-                log.error("%s cannot be started: %s", thread.name, error)  # `finished` tells, and it is asked again
+                log.error(
+                    "%s cannot be started: %s", thread.name, error
+                )  # `finished` reports it, and it is asked again
 
     def drain_calls(self) -> None:
         """Carry out the calls that proposers wait for. Called by the worker, between its own steps."""

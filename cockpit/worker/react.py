@@ -66,7 +66,7 @@ class Reactor:
 
     @property
     def has_work(self) -> bool:
-        """Tell whether an effect is left to be carried on at the next tick."""
+        """Return True if an effect is left to be carried on at the next tick."""
         return self._folders.has_work or self._cleaning.has_work
 
     def continue_work(self, state: State) -> list[Event]:

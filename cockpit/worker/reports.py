@@ -139,7 +139,7 @@ class Reports:
         self._held: dict[str, deque[Report]] = {}
         """Cluster to its reports that wait; the first is the end of a run whose log is being read."""
         self._problems: dict[str, str] = {}
-        """Attempt to the problem of its output that was told last."""
+        """Attempt to the last reported problem of its output."""
         self._read_out: set[str] = set()
         """Ended runs whose log is read to its end."""
         self._left_bytes = TICK_BYTES

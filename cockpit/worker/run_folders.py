@@ -35,7 +35,7 @@ class RunFolders:
 
     @property
     def has_work(self) -> bool:
-        """Tell whether a folder is left to be written at the next tick."""
+        """Return True if a folder is left to be written at the next tick."""
         return bool(self._writing)
 
     def has(self, attempt: str) -> bool:
@@ -74,7 +74,7 @@ class RunFolders:
         return ended
 
     def _write_more(self, writing: _Writing) -> bool:
-        """Write files of one folder. Returns whether any are left."""
+        """Write files of one folder. Returns True if any are left."""
         for size in writing.rest:
             self._files -= 1
             self._bytes -= size

@@ -29,7 +29,7 @@ class SetAside:
         """The sentence and the object of each report that is in the file."""
 
     def report(self, state: State, report: Report, error: Exception, at: float) -> list[Event]:
-        """Keep a report that cannot be handled. Returns the word about it, and the end of the run that it would end.
+        """Keep a report that cannot be handled. Returns a sentence about it, and the end of the run that it would end.
 
         A run whose end was set aside counts as lost. It is tried again, a bounded number of times.
         """
@@ -44,7 +44,8 @@ class SetAside:
         return [*events, *self._told(state, report, error, text, about, at)]
 
     def effect(self, state: State, event: Event, error: Exception, at: float) -> list[Event]:
-        """Keep an event whose effect failed. Returns the word about it, and what the failure means for what it began.
+        """Keep an event whose effect failed. Returns a sentence about it, and the consequence for the run, launch or
+        ask that it began.
 
         A run that was being submitted counts as lost. A launch and an ask are tried again later.
         """
@@ -66,7 +67,7 @@ class SetAside:
     def _told(
         self, state: State, item: Report | Event, error: Exception, text: str, about: str, at: float
     ) -> list[Event]:
-        """Keep the item in the file. Returns the sentence about it, where it was not told before."""
+        """Keep the item in the file. Returns the sentence about it; empty if it was reported before."""
         if (text, about) not in self._known:
             self._known.add((text, about))
             self._keep(item, error)

@@ -28,7 +28,8 @@ def shortage(error: BaseException | None) -> str:
 
 
 def is_closed(error: BaseException | None) -> bool:
-    """Tell an error of a file that this user may not use now, that its disk does not give, or that has another kind."""
+    """Return True for an error of a file that this user may not use now, that its disk does not give, or that has
+    another kind."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in CLOSED:
             return True
@@ -37,5 +38,5 @@ def is_closed(error: BaseException | None) -> bool:
 
 
 def is_of_the_machine(error: BaseException) -> bool:
-    """Tell an error that may pass, so that the same work can be done later, from one that returns each time."""
+    """Return True for an error that may pass, so that the same work can be done later."""
     return is_full(error) or bool(shortage(error)) or is_closed(error) or isinstance(error, LedgerError | MemoryError)

@@ -125,7 +125,7 @@ class _Supervisor:
 def waits_for(error: Exception, has_run: bool) -> str:
     """Return what the worker waits for after an error that may pass; empty for another error.
 
-    Once it has run, that may be a file that cannot be used now: a disk that was made read-only, or a right taken away.
+    Once it has run, that may be a file that cannot be used now, as on a disk that was made read-only.
     """
     if is_full(error):
         return full_disk_note(error)

@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> SessionFolder:
 
 def killed_at(folder: SessionFolder, plan: Plan, step: int) -> bool:
     """Make the session in a child that dies at file system call number `step` in the sessions folder, by Python's audit
-    events. Returns whether it died."""
+    events. Returns True if it died."""
     child = os.fork()
     if child == 0:
         left = step

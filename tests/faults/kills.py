@@ -93,7 +93,7 @@ class Killer:
 
 
 def run_killed(folder: SessionFolder, killer: Killer | None) -> bool:
-    """Run the session in a process of its own until it is killed or ends. Returns whether it was killed."""
+    """Run the session in a process of its own until it is killed or ends. Returns True if it was killed."""
     child = os.fork()
     if child == 0:
         status = 1

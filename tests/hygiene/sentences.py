@@ -26,7 +26,10 @@ NOT_VERBS = re.compile(
     r"|Who|Which|Where|When|If|As|At|By|For|From|In|Of|On|So|To|With|Seconds)\b|[^A-Z]"
 )
 """The start of a sentence that does not start with a verb. The docstring of a function must start with one."""
-PHRASES = ("is no ", "by itself", "goes on", "nobody", "whoever", "so many", "is had")
+PHRASES = (
+    "is no ", "by itself", "goes on", "nobody", "whoever", "so many", "is had",
+    "return whether", "returns whether", "tell whether", "tells whether",
+)  # fmt: skip
 
 _OPENING = re.compile(rf"(?:^|(?<=[.!?:] ))({'|'.join(OPENINGS)})\b")
 _PHRASE = re.compile(rf"\b({'|'.join(phrase.rstrip() for phrase in PHRASES)})(?![\w-])", re.IGNORECASE)

@@ -22,6 +22,7 @@ def test_no_sentence_breaks_the_writing_rules(place: str) -> None:
         ("The run ends by itself.", "by itself"),
         ("A watcher is no client.", "is no"),
         ("Nobody reads it.", "Nobody"),
+        ("Pack them. Returns whether it did.", "Returns whether"),
     ],
 )
 def test_a_broken_rule_is_found(text: str, phrase: str) -> None:

@@ -29,7 +29,7 @@ def _relaunch(asked: IntentRequest, intent: Relaunch) -> list[Event]:
 
 
 def _adopt(asked: IntentRequest, intent: Adopt) -> list[Event]:
-    """Take the cluster for one to be found up: whether it can be is the fleet's to say."""
+    """Mark the cluster as one to be adopted; the fleet decides if it can be."""
     state, name = asked.state, intent.cluster
     kind = state.session.fleet.kind
     if kind != "sky":

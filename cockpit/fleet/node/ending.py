@@ -21,9 +21,9 @@ REAP_WITHIN_S = 5.0
 CHAIN_S = 0.05
 """Seconds of looking at new processes between two lists of all."""
 STARTED_AT_ONCE = 64
-"""The most new processes that are looked at in one go."""
+"""The most new processes that are examined at once."""
 NUMBERED_AHEAD = 4
-"""The newest processes may have a number and not be listed yet, so these are looked at again."""
+"""The newest processes may have a number and not be listed yet, so these are examined again."""
 PR_SET_CHILD_SUBREAPER = 36
 
 

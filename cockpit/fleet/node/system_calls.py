@@ -46,7 +46,7 @@ OTHER_FORM = 0x4000_0000
 
 
 class Confinement(NamedTuple):
-    """The confinement of a process, as far as its system calls depend on it."""
+    """The parts of a process's confinement that decide on its system calls."""
 
     wall: str
     network: bool = False

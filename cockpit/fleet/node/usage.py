@@ -87,7 +87,7 @@ class Limits:
         return self._ended_s + sum(one.used_s for one in self._live.values())
 
     def _grows(self) -> bool:
-        """Tell if the machine has many more tasks than at the last measurement: the run may be the reason."""
+        """Return True if the machine has many more tasks than at the last measurement: the run may be the reason."""
         return bool(self.processes) and tasks_of_machine() - self._tasks > GROWTH * self.processes
 
     def _count(self, found: list[int], since_s: float) -> None:
@@ -126,7 +126,7 @@ def newest_process() -> int:
 
 
 def descendants(pid: int) -> list[int]:
-    """Return the process and all below it, parents first; the process alone where nothing tells its children."""
+    """Return the process and all below it, parents first; the process alone where its children are unknown."""
     children: dict[int, list[int]] = {}
     for one, parent in parents() if os.path.isdir("/proc/self") else listed_parents():
         children.setdefault(parent, []).append(one)

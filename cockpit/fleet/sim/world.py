@@ -54,7 +54,7 @@ LAUNCH_STEPS = (
 
 
 class Latencies(msgspec.Struct, frozen=True):
-    """Times that jobs take besides their runs. The defaults were measured on a real SkyPilot."""
+    """Times that jobs take beside their runs. The defaults were measured on a real SkyPilot."""
 
     launch_s: Span = (100.0, 140.0)
     failed_launch_s: Span = (20.0, 60.0)

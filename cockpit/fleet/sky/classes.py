@@ -1,4 +1,4 @@
-"""Name the hardware classes of a task: an accelerator, with the number of it where that tells two kinds of node apart.
+"""Name the hardware classes of a task: an accelerator, with its number where kinds of node differ in it.
 
 SkyPilot is not needed here.
 """

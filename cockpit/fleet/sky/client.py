@@ -260,7 +260,7 @@ class SkyClient:
             raise understood(error) from error
 
     def _usd_per_hour(self, resources: Any) -> float:
-        """Return the price an hour of one of a cluster's nodes; the catalog's for spot. 0 where nothing tells it."""
+        """Return the price an hour of one of a cluster's nodes; the catalog's for spot. 0 where it is unknown."""
         name, count = next(iter((resources.accelerators or {}).items()), (CPU, 1.0))
         own = self._prices.get(name, 0.0) * count
         if own and not resources.use_spot:

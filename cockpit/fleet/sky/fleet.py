@@ -120,7 +120,7 @@ class SkyFleet:
             cluster.close()
 
     def _mend(self) -> None:
-        """Start the threads again that died, and tell so."""
+        """Restart the threads that died, and report each."""
         words = [self._watching.mend(), *(word for cluster in self._clusters.values() for word in cluster.mend())]
         self._reports.extend(FleetTrouble(self._parts.clock.now(), word) for word in words if word)
 

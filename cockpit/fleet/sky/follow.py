@@ -23,7 +23,7 @@ class SkyRun(msgspec.Struct, eq=False):
     sent_at: float = 0.0
     """The time exec was called, before which it does not start; or the time that a worker found it again."""
     due_at: float = 0.0
-    """The time since which no other run of its share is before it on its cluster, or when that was last looked at."""
+    """The time since which no other run of its share is before it on its cluster, or when that was last checked."""
     started_at: float = 0.0
     wall: str = ""
     """The wall around it, once its runner has said so."""
@@ -72,7 +72,8 @@ class LogFollower:
     def follow(self, run: SkyRun, reader: int) -> None:
         """Append the run's lines to its log as they come, and report its end. Stops once there is another reader.
 
-        Where the log cannot be written, as on a full disk, that is told once, and the stream is read until it can be.
+        Where the log cannot be written, as on a full disk, that is reported once, and the stream is read until it can
+        be.
         """
         is_reported = False
         while not self._is_replaced(run, reader):

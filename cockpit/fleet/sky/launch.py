@@ -226,7 +226,7 @@ class SkyLaunch:
             self._request = ""
 
     def _history(self) -> str:
-        """Return how long SkyPilot's earlier launches took; empty if it does not tell."""
+        """Return how long SkyPilot's earlier launches took; empty if it does not report that."""
         with contextlib.suppress(SkyError):
             if times := self._sky.launch_times():
                 shortest, longest = (f"{max(1.0, s / 60):.0f}" for s in (min(times), max(times)))

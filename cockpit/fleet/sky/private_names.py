@@ -33,7 +33,7 @@ def yaml_text(config: Any) -> str:
 
 
 def api_server_is_local() -> bool:
-    """Return True if the API server runs on this machine, or SkyPilot no longer tells: no public call does."""
+    """Return True if the API server runs on this machine, or SkyPilot no longer reports it: no public call does."""
     try:
         from sky.server import common
 
@@ -87,7 +87,7 @@ def quota_problem(resources: Any) -> str:
         best = task.best_resources
         if best is None or best.cloud.check_quota_available(best):
             return ""
-    except Exception:  # no offer, or a cloud that does not tell: a dry run says the first, a launch tries the second
+    except Exception:  # no offer, or a cloud that reports none: a dry run finds the first, a launch tries the second
         return ""
     kind = "spot machines of " if best.use_spot else ""
     return f"{best.cloud} grants no quota for {kind}{best.instance_type} in {best.region}"

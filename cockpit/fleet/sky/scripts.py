@@ -37,7 +37,7 @@ def missing_files(script: str, has: Callable[[str], bool]) -> list[str]:
 
 
 def problems(task: Any, name: str, has: Callable[[str], bool]) -> Iterator[str]:
-    """Yield a sentence for each thing that would fail on a cluster. `has` tells if the repository has a file."""
+    """Yield a sentence for each thing that would fail on a cluster. `has` returns True if the repository has a file."""
     for what, script in (("set-up", task.setup), ("run", task.run)):
         if not isinstance(script, str):
             continue

@@ -159,7 +159,7 @@ class ProposalForm(Writing):
         self.cost = FormRow("form_cost")
         self.ends = Ends("form_ends")
         self._asked_to_leave = ""
-        """The edits that would be lost, as they were when the person was told."""
+        """The edits that would be lost, at the time of the question about them."""
 
     def compose(self) -> ComposeResult:
         with Container(id="form"):

@@ -58,7 +58,7 @@ class ClusterView(msgspec.Struct, frozen=True):
     delta: float | None = None
     """Its loss less the incumbent's at the same progress, in the same class where that ran there."""
     facts: str = ""
-    """Throughput, use, memory, temperature and power, as far as the run or its node reports them."""
+    """Throughput, use, memory, temperature and power, of those that the run or its node reports."""
     curve: Sequence[Point] = ()
     rival: Sequence[Point] = ()
     """The incumbent's curve, in the same class where it ran there."""

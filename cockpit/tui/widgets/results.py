@@ -159,7 +159,7 @@ class Results(Listing):
         return self._widest
 
     def _columns(self, state: State, width: int, shown: list[ResultRow]) -> list[Column]:
-        """Return the columns that fit and tell something. The last one takes the rest of the row."""
+        """Return the columns that fit and are not empty. The last one takes the rest of the row."""
         classes = max((width_of(plain(row.hardware)) for row in shown), default=0)
         columns = [Column("experiment", 7, "")]
         if width >= WIDE_FROM:

@@ -42,7 +42,7 @@ class Objects:
         try:
             found, data = self._read(object_id)
         except (ValueError, OSError):
-            # A signal to the whole process group may have ended git; a new process tells that from a missing object.
+            # A signal to the whole process group may have ended git; a new process shows if the object is missing.
             self._repository.git.clear_cache()
             try:
                 found, data = self._read(object_id)

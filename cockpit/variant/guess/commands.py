@@ -245,7 +245,7 @@ def _from_top(listing: Listing, word: str, document: str) -> str:
 
 
 def _words(text: str) -> tuple[tuple[str, ...], bool]:
-    """Split a command line; without redirections. Returns whether there was one."""
+    """Split a command line; without redirections. Returns True if there was one."""
     try:
         words = shlex.split(text, comments=True)
     except ValueError:
