@@ -61,7 +61,7 @@ def test_a_certificate_shows_the_evidence_of_its_keep(file: Path, keep: State) -
     assert told["noise"]["run_sd"] > 0
 
 
-def test_it_is_checked_against_the_code_without_a_session(file: Path, repo: Path) -> None:
+def test_a_certificate_is_checked_against_the_code_without_a_session(file: Path, repo: Path) -> None:
     found = check(file, repo)
     assert any("holds the train.py and prepare.py" in line for line in found.proves)
     assert "whose key it is: the session's ledger is not beside the file" in found.does_not_prove

@@ -47,7 +47,9 @@ def no_session(place: Path) -> bool:
 
 
 @pytest.mark.parametrize("command", [(), ("open",), ("watch",), ("demo",), ("replay",)])
-def test_what_draws_needs_a_terminal_and_says_what_does_not(place: Path, command: tuple[str, ...]) -> None:
+def test_a_command_that_draws_needs_a_terminal_and_names_one_that_does_not(
+    place: Path, command: tuple[str, ...]
+) -> None:
     said = refusal(cockpit(place, *command, cwd=place / "repo"))
     assert "needs a terminal" in said and "status --json" in said
     assert no_session(place)
@@ -350,7 +352,7 @@ def test_more_clusters_than_any_fleet_has_are_refused(place: Path) -> None:
     assert "expected 1 to 10000" in refusal(done)
 
 
-def test_what_the_worker_refuses_is_the_commands_own_sentence(place: Path) -> None:
+def test_a_refusal_of_the_worker_is_the_commands_own_sentence(place: Path) -> None:
     new(place)
     for words, said in (
         (("approve", "w777"), "there is no wave 'w777'"),

@@ -57,7 +57,7 @@ def test_the_task_file_is_checked_as_skypilot_reads_it(tmp_path: Path, text: str
     assert found.ok is ok and said in (found.said if ok else found.remedy)
 
 
-def test_what_is_enabled_is_named() -> None:
+def test_enabled_clouds_are_named() -> None:
     assert enabled_infra(CHECKED) == ["Kubernetes", "Slurm"]
     assert enabled_infra("Checking credentials to enable infra for SkyPilot.\n  AWS: disabled\n") == []
 

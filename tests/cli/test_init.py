@@ -21,7 +21,7 @@ def visible(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
 
 
-def test_it_copies_the_default_project_and_commits_it(tmp_path: Path, folder: Path) -> None:
+def test_init_copies_the_default_project_and_commits_it(tmp_path: Path, folder: Path) -> None:
     done = cockpit(tmp_path, "init", "--yes", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert visible(folder) == FILES
@@ -30,13 +30,13 @@ def test_it_copies_the_default_project_and_commits_it(tmp_path: Path, folder: Pa
     assert not git(folder, "status", "--porcelain")
 
 
-def test_it_commits_to_a_new_repository_without_commits(tmp_path: Path, folder: Path) -> None:
+def test_init_commits_to_a_new_repository_without_commits(tmp_path: Path, folder: Path) -> None:
     git(folder, "init", "-q", "-b", "trunk")
     assert cockpit(tmp_path, "init", "--yes", cwd=folder).returncode == 0
     assert git(folder, "log", "--format=%s", "trunk").strip() == "Start from the template autoresearch"
 
 
-def test_it_commits_if_git_knows_no_author(tmp_path: Path, folder: Path) -> None:
+def test_init_commits_if_git_knows_no_author(tmp_path: Path, folder: Path) -> None:
     nameless = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "GIT_CONFIG_COUNT": "1",
                 "GIT_CONFIG_KEY_0": "user.useConfigOnly", "GIT_CONFIG_VALUE_0": "true"}  # fmt: skip
     done = cockpit(tmp_path, "init", "--yes", cwd=folder, **nameless)
@@ -44,18 +44,18 @@ def test_it_commits_if_git_knows_no_author(tmp_path: Path, folder: Path) -> None
     assert git(folder, "log", "--format=%an").strip() == "cockpit"
 
 
-def test_it_leaves_a_folder_with_files_alone(tmp_path: Path, folder: Path) -> None:
+def test_init_leaves_a_folder_with_files_alone(tmp_path: Path, folder: Path) -> None:
     (folder / "notes.txt").write_text("mine")
     assert "is not empty" in refusal(cockpit(tmp_path, "init", "--yes", cwd=folder))
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]
 
 
-def test_it_refuses_an_unknown_template_and_lists_the_others(tmp_path: Path, folder: Path) -> None:
+def test_init_refuses_an_unknown_template_and_lists_the_others(tmp_path: Path, folder: Path) -> None:
     assert "choose autoresearch" in refusal(cockpit(tmp_path, "init", "--yes", "--template", "nothing", cwd=folder))
     assert not list(folder.iterdir())
 
 
-def test_it_asks_before_it_copies(tmp_path: Path, folder: Path) -> None:
+def test_init_asks_before_it_copies(tmp_path: Path, folder: Path) -> None:
     assert "add --yes" in refusal(cockpit(tmp_path, "init", cwd=folder))
     assert not list(folder.iterdir())
 

@@ -35,5 +35,5 @@ def test_a_checkout_is_installed_again_with_the_extra(
     assert install_command("sky") == "pip install -e '.[sky]'"
 
 
-def test_this_code_is_a_checkout() -> None:
+def test_the_tested_code_is_a_checkout() -> None:
     assert install_command("sky") == "pip install -e '.[sky]'"

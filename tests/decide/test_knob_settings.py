@@ -97,7 +97,7 @@ def test_knobs_without_an_effect_are_excluded_with_their_evidence(searched: Stat
         )
 
 
-def test_it_is_said_once_and_a_person_brings_it_back(searched: State) -> None:
+def test_a_dropped_knob_is_announced_once_and_a_person_brings_it_back(searched: State) -> None:
     state = copy.deepcopy(searched)  # the fold changes it in place
     for event in drop_inert(state, state.now):
         state = fold(state, event)

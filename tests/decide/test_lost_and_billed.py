@@ -68,7 +68,7 @@ def test_a_cluster_given_up_is_counted_until_its_tear_down_is_verified() -> None
     assert accounts(state, 900.0).gpu_usd == pytest.approx(4.0)
 
 
-def test_its_tear_down_is_reserved_and_it_is_taken_down_when_the_money_left_is_spent() -> None:
+def test_a_lost_cluster_is_taken_down_with_its_reserved_money_when_the_rest_is_spent() -> None:
     """Hold a lost cluster, so that it is not launched again: it costs a cent a second, until its tear-down is left."""
     state = after(lost(True, budget_usd=5.0), Held(at=100.0, author="ann", target=CLUSTER))
     assert committed_usd(state, 100.0) == pytest.approx(1.0 + TEARDOWN_S / 100)

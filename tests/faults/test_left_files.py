@@ -32,7 +32,7 @@ LEFT = {
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("left", LEFT)
 @pytest.mark.parametrize("access", [WHATEVER, CONFINED], ids=["open", "confined"])
-def test_what_a_run_leaves_in_its_folder_ends_no_runner(tmp_path: Path, left: str, access: RunAccess) -> None:
+def test_files_that_a_run_leaves_in_its_folder_end_no_runner(tmp_path: Path, left: str, access: RunAccess) -> None:
     script = f"import os\n{LEFT[left]}\n{SCORE}"
     run = Run(tmp_path, script, time_limit_s=100.0, access=access)
     ended = run.ended(60)

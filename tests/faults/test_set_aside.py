@@ -246,7 +246,7 @@ def test_output_that_cockpit_fails_on_ends_no_worker(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize("in_place", ["folder", "pipe", "loop"])
-def test_what_is_no_file_in_the_place_of_a_log_delays_no_tick(tmp_path: Path, in_place: str) -> None:
+def test_a_pipe_a_folder_or_a_link_in_the_place_of_a_log_delays_no_tick(tmp_path: Path, in_place: str) -> None:
     from cockpit.core.metric import VAL_BPB
     from cockpit.worker.reports import LogReader
 

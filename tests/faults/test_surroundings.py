@@ -171,7 +171,7 @@ def kinds(folder: SessionFolder) -> list[str]:
 
 
 @pytest.mark.timeout(240)
-def test_of_workers_that_start_at_once_one_runs(tmp_path: Path) -> None:
+def test_one_runs_of_several_workers_that_start_at_once(tmp_path: Path) -> None:
     folder = sim_session(tmp_path, speed=60.0, clusters=2)
     for _ in range(20):
         command = [sys.executable, "-m", "cockpit.worker.main", str(folder.root)]

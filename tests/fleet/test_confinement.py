@@ -333,7 +333,7 @@ def test_the_exit_code_of_a_run_is_that_of_its_command(sandbox: Sandbox, wall: W
     assert (ran.returncode == -9) is (wall is Wall.LANDLOCK and exit_code == 137)
 
 
-def test_what_a_run_started_ends_with_it(sandbox: Sandbox) -> None:
+def test_processes_that_a_run_started_end_with_it(sandbox: Sandbox) -> None:
     if not usable(Wall.BUBBLEWRAP):
         pytest.skip("this machine does not allow bubblewrap")
     marker = f"7777.{os.getpid()}"

@@ -56,7 +56,7 @@ def verdict(
 
 
 @pytest.mark.parametrize("access", ACCESSES, ids=lambda access: "confined" if access.confine else "unconfined")
-def test_what_a_run_leaves_is_scored_by_the_command(tmp_path: Path, access: RunAccess) -> None:
+def test_the_command_scores_the_files_that_a_run_leaves(tmp_path: Path, access: RunAccess) -> None:
     found = verdict(tmp_path, GUESSES, access=access)
     assert (found.outcome, found.message) == (Outcome.VALID, "")
     assert found.metrics is not None and found.metrics.score == 0.75

@@ -71,7 +71,7 @@ def test_the_free_gpus_of_all_contexts_are_reported_by_class(tmp_path: Path) -> 
         ("{accelerators: H100:1, infra: slurm}", "Slurm does not tell its GPUs: sinfo: not found"),
     ],
 )
-def test_what_no_node_has_is_reported(tmp_path: Path, resources: str, said: str) -> None:
+def test_a_resource_that_no_node_has_is_reported(tmp_path: Path, resources: str, said: str) -> None:
     sdk = Sdk(
         ["kubernetes", "slurm"] if "slurm" in resources else ["kubernetes"], NODES, RuntimeError("sinfo: not found")
     )

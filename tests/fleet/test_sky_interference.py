@@ -180,7 +180,7 @@ def test_a_launch_gets_the_class_that_the_session_itself_gives_back(tmp_path: Pa
     night.close()
 
 
-def test_what_is_left_of_a_refused_launch_does_not_bind_the_next_one_to_its_class(
+def test_the_remains_of_a_refused_launch_do_not_bind_the_next_one_to_its_class(
     tmp_path: Path, cloud: FakeCloud
 ) -> None:
     cloud.room, cloud.refuses_full = {"H100": 0, "H200": 0}, True

@@ -21,7 +21,7 @@ def test_a_table_is_read_oldest_first_with_times_that_may_be_missing() -> None:
     assert job_table([waits, done]) == [JobRow(2, "a", "SUCCEEDED", 10.0, 20.5), JobRow(3, "b", "PENDING")]
 
 
-def test_of_two_jobs_of_a_name_the_first_counts() -> None:
+def test_the_first_of_two_jobs_of_a_name_counts() -> None:
     rows = [JobRow(5, "e0001.1", "FAILED"), JobRow(4, "e0001.1", "RUNNING")]
     assert first_by_name(rows)["e0001.1"].id == 4
 

@@ -100,7 +100,7 @@ def test_a_signed_note_that_cannot_be_read_is_none(body: bytes) -> None:
         assert lines.end is None
 
 
-def test_of_several_nodes_only_the_first_is_heard() -> None:
+def test_the_log_has_the_lines_of_the_first_of_several_nodes() -> None:
     lines = JobLines("e0001.1", 0, "key")
     stream = [
         "\x1b[36m(head, rank=0, pid=5)\x1b[0m val_bpb: 1.5\n",

@@ -56,7 +56,7 @@ def with_uv() -> list[str]:
 
 @pytest.mark.skipif(available().wall is Wall.NONE, reason="this machine cannot confine a run")
 @pytest.mark.parametrize("command", [f"sh -c 'exec {PYTHON}'", *with_uv()])
-def test_its_model_is_scored_on_the_public_text_and_on_a_shard_that_the_node_fetches(
+def test_a_model_of_upstream_is_scored_on_the_public_text_and_on_a_shard_that_the_node_fetches(
     tmp_path: Path, command: str
 ) -> None:
     look = "print('sees:', os.path.exists(os.path.expanduser('~/.cache/autoresearch-sealed')))\n"

@@ -37,7 +37,7 @@ def test_levels_are_not_split() -> None:
     assert asked(*((question, {}) for question in questions)) == questions
 
 
-def test_of_equal_questions_the_levels_that_differ_come_first() -> None:
+def test_questions_that_are_equal_begin_with_the_levels_that_differ() -> None:
     same = "How wide should it be?"
     first, second = asked((same, {WIDTH: [48, 80], RATE: [0.03, 0.04]}), (same, {WIDTH: [96], RATE: [0.03, 0.04]}))
     assert (first, second) == (f"{WIDTH} 48, 80: {same}", f"{WIDTH} 96: {same}")

@@ -199,7 +199,7 @@ def test_time_and_dollars_are_counted_apart() -> None:
     assert "API dollars $1.25 4,000 tokens in, 9,000 from the cache, 700 into it, 500 out" in text and "no cap" in text
 
 
-def test_what_ending_runs_early_saved_and_got_wrong_is_shown() -> None:
+def test_the_savings_and_mistakes_of_early_stopping_are_shown() -> None:
     assert "early stopping" not in text_of(html(night(), BEGAN + 1000))
     state = night()
     state.early_stops = EarlyStops(ended=12, saved_s=5400, checked=2, mistaken=1)
@@ -223,7 +223,7 @@ def test_one_gpu_runs_the_same_one_after_another() -> None:
     assert alone.within_fleet_hours is not None and alone.within_fleet_hours.experiment == "e0000"
 
 
-def test_what_is_simulated_says_so_on_the_page_and_in_every_line_of_results() -> None:
+def test_a_simulated_session_says_so_on_the_page_and_in_every_line_of_results() -> None:
     assert "SIMULATED: no GPU ran any of this" in text_of(html(night(), BEGAN + 1000))
     assert all("SIMULATED" in line for line in list(results_tsv(night()))[1:])
     real = night(simulated=False)

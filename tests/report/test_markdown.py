@@ -34,7 +34,7 @@ def shown(text: str) -> str:
     return "".join(token.content for token in tokens(text) if token.type == "text")
 
 
-def test_it_has_the_verdict_the_stack_the_story_the_best_and_what_was_not_checked() -> None:
+def test_the_page_has_the_verdict_the_stack_the_story_the_best_and_the_unchecked() -> None:
     state = stories.night().state
     found = contents(state, state.now)
     text = markdown(state, state.now, "-DEPTH = 8\n+DEPTH = 9\n")

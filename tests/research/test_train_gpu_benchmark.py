@@ -127,6 +127,6 @@ def test_a_folder_that_is_no_checkout_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
-def test_it_refuses_in_one_sentence_where_there_is_no_device() -> None:
+def test_the_benchmark_refuses_a_machine_without_a_device_in_one_sentence() -> None:
     done = subprocess.run([sys.executable, "-m", "benchmarks.train_gpu"], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{NO_CUDA}\n")

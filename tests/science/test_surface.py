@@ -11,7 +11,7 @@ def bowl(places: FloatArray) -> FloatArray:
     return scores
 
 
-def test_it_ranks_configurations_that_have_not_run() -> None:
+def test_the_surface_ranks_configurations_that_have_not_run() -> None:
     rng = np.random.default_rng(0)
     runs, others = rng.random((40, 4)), rng.random((30, 4))
     surface = fit_surface(runs, bowl(runs) + rng.normal(0, 0.01, 40), np.full(40, 0.01))

@@ -47,7 +47,7 @@ def run(tmp_path: Path, leak: str = "", sealed: bool = True, edit: tuple[str, st
     return printed, ended.evidence.rescore
 
 
-def test_its_score_from_outside_is_the_one_that_it_prints(tmp_path: Path) -> None:
+def test_the_score_from_outside_is_the_one_that_upstream_prints(tmp_path: Path) -> None:
     printed, found = run(tmp_path)
     assert found.trouble == found.failed == ""
     said = next(float(line.split()[1]) for line in printed.splitlines() if line.startswith("val_bpb:"))
@@ -113,7 +113,7 @@ def test_a_compiled_model_is_saved_as_it_was_before(compiled: Callable[[Any], An
     assert ("forward" in vars(model)) == (compiled in (_whole, _its_forward)), "the run's own model stays compiled"
 
 
-def test_its_shape_is_known_by_its_files(tmp_path: Path) -> None:
+def test_the_shape_of_upstream_is_known_by_its_files(tmp_path: Path) -> None:
     write(tmp_path)
     assert is_upstream(tmp_path) and can_rescore(tmp_path) and not leaves_model(tmp_path)
     assert not is_upstream(ROOT) and can_rescore(ROOT) and leaves_model(ROOT)

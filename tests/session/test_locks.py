@@ -210,7 +210,7 @@ def test_a_replaced_inbox_continues_the_numbers_and_repeats_nothing(tmp_path: Pa
 
 
 @pytest.mark.parametrize("in_place", ["folder", "loop", "nothing", "pipe"])
-def test_what_is_not_a_file_in_the_place_of_the_inbox_is_set_aside(tmp_path: Path, in_place: str) -> None:
+def test_a_pipe_a_folder_or_a_link_in_the_place_of_the_inbox_is_set_aside(tmp_path: Path, in_place: str) -> None:
     inbox = Inbox(tmp_path / "inbox.db")
     if in_place == "folder":
         inbox.path.mkdir()

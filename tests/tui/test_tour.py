@@ -122,7 +122,7 @@ async def test_the_keys_of_the_cards_are_those_of_the_registry(screen_on: Opener
     assert keys["Z"].startswith("approves it, Z rejects it")
 
 
-def test_what_was_shown_is_remembered_in_the_persons_state_folder(home: Path) -> None:
+def test_a_hint_that_was_shown_is_remembered_in_the_persons_state_folder(home: Path) -> None:
     assert record_shown("tour") and not record_shown("tour") and record_shown("another")
     assert (home / "tour").exists()
 

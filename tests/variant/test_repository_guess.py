@@ -158,7 +158,7 @@ def test_a_document_beats_the_name_for_the_direction() -> None:
     assert guessed(README_md=readme, train_py='print(f"score: {s}")\n').direction[:2] == ("min", "README.md line 1")
 
 
-def test_what_is_known_is_taken_as_given() -> None:
+def test_a_setting_that_is_given_is_not_guessed() -> None:
     found = guessed(Known(file="b.py", metric="val_loss"), a_py=SCRIPT, b_py='print(f"val_loss: {x}")\n')
     assert (found.file.value, found.command.value, found.metric.evidence) == ("b.py", "python b.py", "given")
 

@@ -243,7 +243,7 @@ def test_rubbish_before_messages_is_left_out_and_much_of_it_ends_the_agent(night
     assert "it printed 'rubbish' in place of a message" in night.said("trouble")[0]
 
 
-def test_what_a_turn_cost_counts_as_spent(nights: Any) -> None:
+def test_the_cost_of_a_turn_counts_as_spent(nights: Any) -> None:
     night = nights([["cost", 0.25]], [["cost", 0.40]])
     wait_for(lambda: night.state.spend.api_usd > 0, WAIT_S, "the cost")
     night.do(Say("More."))
