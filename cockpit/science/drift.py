@@ -8,7 +8,14 @@ Most sessions have no drift, and a correction would only add noise: scores are c
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Indices = NDArray[np.intp]
 
 import msgspec
 
@@ -79,13 +86,13 @@ class Drift(msgspec.Struct, frozen=True):
 class _Equations(NamedTuple):
     """The normal equations of a line and the steps of the walk, and the squares of the scores."""
 
-    squares: Any
-    products: Any
+    squares: "Floats"
+    products: "Floats"
     total: float
     df: int
 
 
-def estimate_drift(hours: Any, scores: Any, group_of: Any, df: int) -> Drift:
+def estimate_drift(hours: "Floats", scores: "Floats", group_of: "Indices", df: int) -> Drift:
     """Estimate the drift from the runs of groups of equal code, all of shape (runs,).
 
     `scores` are centred on their group and free of the clusters' offsets; `df` is their degrees of freedom.
@@ -115,7 +122,7 @@ def estimate_drift(hours: Any, scores: Any, group_of: Any, df: int) -> Drift:
     )
 
 
-def _knots(hours: Any) -> Any:
+def _knots(hours: "Floats") -> "Floats":
     """Return times with equal shares of the runs between them, shape (knots,)."""
     import numpy as np
 
@@ -125,7 +132,7 @@ def _knots(hours: Any) -> Any:
     return knots[apart] if apart[1:].all() else np.unique(np.append(knots[apart][:-1], knots[-1]))
 
 
-def _shares(hours: Any, knots: Any) -> Any:
+def _shares(hours: "Floats", knots: "Floats") -> "Floats":
     """Return each run's shares of the knots beside it, shape (runs, knots)."""
     import numpy as np
 
@@ -137,7 +144,7 @@ def _shares(hours: Any, knots: Any) -> Any:
     return found
 
 
-def _centred(design: Any, group_of: Any) -> Any:
+def _centred(design: "Floats", group_of: "Indices") -> "Floats":
     """Return the design minus the mean of each group, shape (runs, knots)."""
     import numpy as np
 
@@ -166,21 +173,21 @@ class _Fit(NamedTuple):
 
     log_weight: float
     """The logarithm of its prior probability times its restricted likelihood."""
-    coefficients: Any
-    covariance: Any
+    coefficients: "Floats"
+    covariance: "Floats"
     walk_variance: float
     df: float
     """Degrees of freedom that it takes."""
 
 
-def _fit(equations: _Equations, gaps_h: Any, walk: float) -> _Fit:
+def _fit(equations: _Equations, gaps_h: "Floats", walk: float) -> _Fit:
     """Fit the line and a walk whose variance in an hour is `walk` times that of a run; 0 for the line alone."""
     import numpy as np
 
     used = len(gaps_h) + 1 if walk else 1
     squares, products = equations.squares[:used, :used], equations.products[:used]
     penalty = np.append(0.0, 1 / (walk * gaps_h)) if walk else np.zeros(1)
-    inverse = np.linalg.inv(squares + np.diag(penalty))
+    inverse: Floats = np.asarray(np.linalg.inv(squares + np.diag(penalty)), np.float64)
     coefficients = inverse @ products
     rest = max(equations.total - float(products @ coefficients), 1e-12 * equations.total)
     run_variance = rest / (equations.df - 1)
@@ -191,7 +198,7 @@ def _fit(equations: _Equations, gaps_h: Any, walk: float) -> _Fit:
     return _Fit(log_prior + log_likelihood, coefficients, run_variance * inverse, walk * run_variance, taken)
 
 
-def _averaged(fits: Sequence[_Fit], to_levels: Any) -> Drift:
+def _averaged(fits: Sequence[_Fit], to_levels: "Floats") -> Drift:
     """Average fits by their weights. `to_levels` turns coefficients into levels, shape (levels, coefficients)."""
     import numpy as np
 

@@ -12,7 +12,7 @@ same noise with all of it in the runs, for comparisons that must hold either way
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -21,6 +21,13 @@ from cockpit.science.outliers import without_far
 from cockpit.science.reading import Reading, require_finite
 from cockpit.science.robust import median, robust_sd
 from cockpit.science.seed_pairs import NO_CORRELATION, Correlation, estimate_correlation
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Indices = NDArray[np.intp]
 
 PRIOR_RELATIVE_SD = 5e-4
 """Prior SD of a run, relative to the score: autoresearch's repeats differ by 0.0003 to 0.0006 at 0.99."""
@@ -221,7 +228,7 @@ def _covariance(repeats: "_Repeats", fitted: "_Components") -> dict[str, dict[st
     }
 
 
-def _fit_drift(repeats: "_Repeats", prior_var: float) -> "tuple[_Components, Any, Drift]":
+def _fit_drift(repeats: "_Repeats", prior_var: float) -> "tuple[_Components, Floats, Drift]":
     """Fit the variance components without a clear drift. Returns them, the scores used, and the drift.
 
     Scores are clipped around the drift, not before it: clipped around a mean, a long drift would look shorter than it
@@ -244,7 +251,7 @@ def _fit_drift(repeats: "_Repeats", prior_var: float) -> "tuple[_Components, Any
     return fitted, centred, drift
 
 
-def _drift(repeats: "_Repeats", centred: Any, fitted: "_Components") -> Drift:
+def _drift(repeats: "_Repeats", centred: "Floats", fitted: "_Components") -> Drift:
     """Estimate the drift from the runs that did not depend on the scores before them."""
     import numpy as np
 
@@ -256,7 +263,7 @@ def _drift(repeats: "_Repeats", centred: Any, fitted: "_Components") -> Drift:
     return estimate_drift(repeats.hours[whole], free, group_of, len(group_of) - len(groups))
 
 
-def _clipped(repeats: "_Repeats", centred: Any, floor_sd: float) -> Any:
+def _clipped(repeats: "_Repeats", centred: "Floats", floor_sd: float) -> "Floats":
     """Return the centred scores clipped at OUTLIER_SDS robust SDs, shape (rows,)."""
     import numpy as np
 
@@ -266,7 +273,7 @@ def _clipped(repeats: "_Repeats", centred: Any, floor_sd: float) -> Any:
     return _centred(np.clip(centred, -reach, reach), repeats.group_of)
 
 
-def _seed_correlation(repeats: "_Repeats", residual: Any, within: float) -> Correlation:
+def _seed_correlation(repeats: "_Repeats", residual: "Floats", within: float) -> Correlation:
     """Estimate the correlation of runs with one seed, each in SDs of its group's runs: moderated by the session's."""
     import numpy as np
 
@@ -281,11 +288,11 @@ class _Repeats(NamedTuple):
 
     rows: list[Reading]
     clusters: list[str]
-    group_of: Any
-    cluster_of: Any
-    centred: Any
+    group_of: "Indices"
+    cluster_of: "Indices"
+    centred: "Floats"
     """Scores minus the mean of their group, shape (rows,)."""
-    hours: Any
+    hours: "Floats"
     """Times, shape (rows,)."""
 
     @property
@@ -312,11 +319,11 @@ class _Components(NamedTuple):
     between: float
     unsplit: float
     """The variance of runs if clusters are alike; 0 if they are apart beyond doubt."""
-    effects: Any
-    errors: Any
+    effects: "Floats"
+    errors: "Floats"
 
 
-def _variance_components(repeats: _Repeats, centred: Any, prior_var: float, taken_df: float = 0.0) -> _Components:
+def _variance_components(repeats: _Repeats, centred: "Floats", prior_var: float, taken_df: float = 0.0) -> _Components:
     """Fit the variance of runs and of clusters to scores centred on their groups, by EM.
 
     `taken_df` are degrees of freedom that a correction of the scores has taken.
@@ -328,7 +335,8 @@ def _variance_components(repeats: _Repeats, centred: Any, prior_var: float, take
     np.add.at(counts, (repeats.group_of, repeats.cluster_of), 1.0)
     zmz = np.diag(counts.sum(axis=0)) - (counts / counts.sum(axis=1)[:, None]).T @ counts
     values, vectors = np.linalg.eigh(zmz)
-    turned = vectors.T @ np.bincount(repeats.cluster_of, weights=centred, minlength=clusters)
+    sums = np.asarray(np.bincount(repeats.cluster_of, weights=centred, minlength=clusters), np.float64)
+    turned = vectors.T @ sums
     total, df = float(centred @ centred), max(1.0, repeats.df - taken_df)
     within, between, shrunk = prior_var, prior_var, values
     for _ in range(ITERATIONS):
@@ -343,7 +351,7 @@ def _variance_components(repeats: _Repeats, centred: Any, prior_var: float, take
     return _Components(within, between, unsplit, vectors @ (shrunk * turned), within * (vectors * shrunk) @ vectors.T)
 
 
-def _are_apart(values: Any, turned: Any, total: float, df: int) -> bool:
+def _are_apart(values: "Floats", turned: "Floats", total: float, df: int) -> bool:
     """Return True if the clusters differ beyond doubt, by the F test of their fixed effects."""
     import numpy as np
     from scipy.special import fdtrc
@@ -357,7 +365,7 @@ def _are_apart(values: Any, turned: Any, total: float, df: int) -> bool:
     return bool(fdtrc(clusters_df, rest_df, squares / clusters_df / (rest / rest_df)) < APART_P)
 
 
-def _centred(values: Any, group_of: Any) -> Any:
+def _centred(values: "Floats", group_of: "Indices") -> "Floats":
     """Return values minus the mean of their group, shape (rows,)."""
     import numpy as np
 
@@ -365,7 +373,7 @@ def _centred(values: Any, group_of: Any) -> Any:
     return values - (sums / np.bincount(group_of))[group_of]
 
 
-def _by_class(rows: list[Reading], residual: Any, group_of: Any, within: float) -> dict[str, float]:
+def _by_class(rows: list[Reading], residual: "Floats", group_of: "Indices", within: float) -> dict[str, float]:
     """Return each class's SD of runs, shrunk to the SD pooled over classes."""
     squares: dict[str, float] = defaultdict(float)
     df: dict[str, float] = defaultdict(float)

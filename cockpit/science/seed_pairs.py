@@ -8,7 +8,14 @@ show it, it counts as 0, and a difference is that of two plain means.
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Indices = NDArray[np.intp]
 
 SHOWN_SES = 2.0
 """A correlation counts beyond this many standard errors."""
@@ -32,7 +39,7 @@ NO_CORRELATION = Correlation(0.0, 0)
 
 
 def estimate_correlation(
-    residuals: Any, group_of: Any, seeds: Sequence[int | None], classes: Sequence[str]
+    residuals: "Floats", group_of: "Indices", seeds: Sequence[int | None], classes: Sequence[str]
 ) -> Correlation:
     """Estimate the correlation from runs that are centred on their group and have an SD of one, all of shape (runs,).
 
