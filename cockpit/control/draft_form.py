@@ -45,8 +45,8 @@ class FormRead(msgspec.Struct, frozen=True):
 def fields_of(draft: Draft) -> dict[str, str]:
     """Return the text of each field: question, hypothesis, base, the levels of each factor, runs."""
     factors = {name: ", ".join(map(level_text, levels)) for name, levels in draft.factors.items()}
-    told = {QUESTION: draft.question, HYPOTHESIS: draft.hypothesis, BASE: draft.base}
-    return {**told, **factors, RUNS: str(draft.replicates)}
+    fixed = {QUESTION: draft.question, HYPOTHESIS: draft.hypothesis, BASE: draft.base}
+    return {**fixed, **factors, RUNS: str(draft.replicates)}
 
 
 def read_form(state: State, before: Draft, fields: dict[str, str], dropped: Collection[str] = ()) -> FormRead:

@@ -68,15 +68,15 @@ def set_when_asked_to_end(*events: threading.Event) -> None:
     A thread sets them: a signal handler may interrupt the main thread while that holds the event's lock, and would then
     deadlock.
     """
-    heard, told = os.pipe()
-    os.set_blocking(told, False)
-    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     for number in ASK_TO_END:
         signal.signal(number, lambda received, frame: None)
 
     def listen() -> None:
         while True:
-            if not ASK_TO_END.isdisjoint(os.read(heard, 512)):
+            if not ASK_TO_END.isdisjoint(os.read(reader, 512)):
                 for event in events:
                     event.set()
 

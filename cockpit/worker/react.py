@@ -245,8 +245,8 @@ class Reactor:
             problems.append(problem)
             if digest:
                 events.append(Certified(at=self._parts.clock.now(), experiment=experiment.id, digest=digest))
-        told = {message.text for message in state.messages}
-        new = (problem for problem in problems if problem and problem not in told)
+        reported = {message.text for message in state.messages}
+        new = (problem for problem in problems if problem and problem not in reported)
         return [*events, *(Trouble(at=self._parts.clock.now(), text=problem) for problem in new)]
 
     def _ask(self, state: State, event: Asked) -> list[Event]:

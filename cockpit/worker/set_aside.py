@@ -71,9 +71,9 @@ class SetAside:
         if (text, about) not in self._known:
             self._known.add((text, about))
             self._keep(item, error)
-        told = f"{text}: see {self._file}"
-        is_new = all(message.text != told for message in state.messages)
-        return [Trouble(at=at, text=told, about=about)] if is_new else []
+        sentence = f"{text}: see {self._file}"
+        is_new = all(message.text != sentence for message in state.messages)
+        return [Trouble(at=at, text=sentence, about=about)] if is_new else []
 
     def _keep(self, item: Report | Event, error: Exception) -> None:
         """Append the item and its trace. A file that cannot take them leaves them to the worker's log."""

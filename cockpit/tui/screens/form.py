@@ -172,8 +172,8 @@ class ProposalForm(Writing):
             yield self.ends
 
     def on_mount(self) -> None:
-        told = (QUESTION, HYPOTHESIS, BASE, RUNS)
-        first = next((one for one in self.fields if one.key not in told), self.fields[0])
+        fixed = (QUESTION, HYPOTHESIS, BASE, RUNS)
+        first = next((one for one in self.fields if one.key not in fixed), self.fields[0])
         self.set_focus(first.input)
         self._fit()
 

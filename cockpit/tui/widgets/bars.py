@@ -59,8 +59,8 @@ class Header(Pane):
         words, ink = mode_words(state)
         row.put(words, ink).skip(2)
         alarms = fitting(self.needs, width)
-        told = any(need.kind is NeedKind.WORKER and need.about == self.worker.state for need in self.needs)
-        worker = "" if told or self.worker.state == "replay" else f"worker {self.worker.state}"
+        is_named = any(need.kind is NeedKind.WORKER and need.about == self.worker.state for need in self.needs)
+        worker = "" if is_named or self.worker.state == "replay" else f"worker {self.worker.state}"
         tail = width_of(alarms) + (2 if alarms else 0) + width_of(worker) + 4
         if state.session.fleet.simulated:
             row.put("SIMULATED", "simulated").skip(2)
