@@ -68,7 +68,7 @@ def in_a_child(work: Callable[[], None]) -> int:
 
 
 def killed_at_line(folder: SessionFolder, plan: Plan, number: int) -> bool:
-    """Kill the command before that line of those that write the session. Returns whether it was killed."""
+    """Kill the command before that line of those that write the session. Returns True if it was killed."""
     left = number
 
     def trace(frame: FrameType, event: str, given: Any) -> Any:
@@ -176,7 +176,7 @@ LEFT = {
 
 
 @pytest.mark.parametrize("left", LEFT)
-def test_what_was_left_in_the_way_takes_no_name(folder: SessionFolder, plan: Plan, left: str) -> None:
+def test_leftovers_beside_a_new_session_take_no_name(folder: SessionFolder, plan: Plan, left: str) -> None:
     LEFT[left](folder)
     assert refused(folder, plan) == ""
     assert state_of(folder).baseline == "e0000"
@@ -211,7 +211,7 @@ IN_PLACE: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("what", IN_PLACE)
 @pytest.mark.parametrize("place", ["session", "sessions"])
-def test_what_is_no_folder_in_the_place_of_a_session_is_left_and_told(
+def test_a_file_a_link_or_a_pipe_in_the_place_of_a_session_is_left_and_reported(
     folder: SessionFolder, plan: Plan, what: str, place: str
 ) -> None:
     path = folder.root if place == "session" else folder.root.parent
@@ -228,7 +228,7 @@ def made_by_many(folder: SessionFolder, plan: Plan, number: int, told: "multipro
 
 
 @pytest.mark.timeout(120)
-def test_of_many_commands_at_once_one_makes_the_session(folder: SessionFolder, plan: Plan) -> None:
+def test_one_of_many_commands_at_once_makes_the_session(folder: SessionFolder, plan: Plan) -> None:
     context = multiprocessing.get_context("fork")
     told: multiprocessing.Queue[str] = context.Queue()
     commands = [context.Process(target=made_by_many, args=(folder, plan, number, told)) for number in range(8)]

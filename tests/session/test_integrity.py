@@ -334,7 +334,7 @@ FOREIGN = {
 
 @pytest.mark.parametrize("put", FOREIGN)
 @pytest.mark.parametrize("repaired", [True, False])
-def test_what_another_program_put_into_the_ledger_is_told_and_removed(
+def test_an_object_that_another_program_put_into_the_ledger_is_reported_and_removed(
     folder: SessionFolder, put: str, repaired: bool
 ) -> None:
     before = all_events(folder)
