@@ -50,11 +50,11 @@ _SET_BACK = """    import ctypes
     def set_back(number, frame):
         while frame.f_code.co_name != "main":
             frame = frame.f_back
-        frame.f_locals["trained_s"] *= 0.7
+        frame.f_locals["trained_s"] -= 0.15
         ctypes.pythonapi.PyFrame_LocalsToFast(ctypes.py_object(frame), ctypes.c_int(0))
 
-    signal.signal(signal.SIGALRM, set_back)
-    signal.setitimer(signal.ITIMER_REAL, 0.3, 0.3)
+    signal.signal(signal.SIGVTALRM, set_back)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0.2, 0.2)
 """
 _NESTED = """    if "NESTED" not in os.environ:
         import subprocess
@@ -101,7 +101,7 @@ CHEATS = (
     ),
     Variant(
         "clock-set-back-by-a-signal", "sets its training clock back in the handler of a signal",
-        (before(_LOOP, _SET_BACK), before(EVALUATION, "    signal.setitimer(signal.ITIMER_REAL, 0)\n")),
+        (before(_LOOP, _SET_BACK), before(EVALUATION, "    signal.setitimer(signal.ITIMER_VIRTUAL, 0)\n")),
     ),
     Variant(
         "counts-its-quickest-step", "counts each step as the quickest one",
