@@ -75,6 +75,10 @@ class RunVerdict(msgspec.Struct, frozen=True):
     message: str
 
 
+_ENDED_BY = {"timeout": "did not end within its time limit", "cancelled": "was ended before it had a score"}
+"""The words for a score command that did not exit, by the reason."""
+
+
 class RunLog:
     """The facts in a run's output so far. It is fed with bytes in any pieces.
 
@@ -223,7 +227,9 @@ class RunLog:
         if scored.reason != "exited" or scored.exit_code != 0:
             why = scored.message or printed.last_error or printed.last_line or "it printed nothing"
             ended = (
-                f"ended with exit code {scored.exit_code}" if scored.reason == "exited" else f"hit its {scored.reason}"
+                f"ended with exit code {scored.exit_code}"
+                if scored.reason == "exited"
+                else _ENDED_BY.get(scored.reason, "did not end")
             )
             return _failed(Outcome.CRASH, f"its score command {ended}: {why}")
         return self._judged(printed, "its score command", time_budget_s)

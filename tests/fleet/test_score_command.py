@@ -12,7 +12,7 @@ import pytest
 from cockpit.core.metric import Constraint, Direction, Metric, Relation
 from cockpit.core.model import Outcome
 from cockpit.core.session import RunAccess
-from cockpit.fleet.base import Job, JobEnded
+from cockpit.fleet.base import Evidence, Job, JobEnded, Scored
 from cockpit.fleet.local.devices import slots
 from cockpit.fleet.local.fleet import LocalFleet
 from cockpit.fleet.node.confinement import Wall, available
@@ -121,6 +121,20 @@ def test_a_score_command_that_fails_is_a_crash_with_its_sentence(tmp_path: Path,
     found = verdict(tmp_path, GUESSES, score)
     assert (found.outcome, found.metrics) == (Outcome.CRASH, None)
     assert found.message.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("timeout", "its score command did not end within its time limit: it printed nothing"),
+        ("cancelled", "its score command was ended before it had a score: it printed nothing"),
+    ],
+)
+def test_a_score_command_that_does_not_end_is_a_crash_with_its_sentence(reason: str, said: str) -> None:
+    files = {"train.py": "a", "prepare.py": "b"}
+    evidence = Evidence(files, files, [], scored=Scored(reason))
+    found = RunLog(METRIC).verdict(0, "a", "b", evidence)
+    assert (found.outcome, found.message) == (Outcome.CRASH, said)
 
 
 def test_a_run_that_fails_is_not_scored(tmp_path: Path) -> None:
