@@ -7,7 +7,7 @@ from textual.geometry import Region
 from textual.screen import ModalScreen
 from textual.strip import Strip
 
-from cockpit.core.model import Mode
+from cockpit.core.model import ClusterState, Mode
 from cockpit.core.state import State
 from cockpit.read.listeners import listener_words
 from cockpit.read.wording import count
@@ -77,9 +77,9 @@ def tour_cards(here: Here, registry: Registry) -> tuple[Card, ...]:
 
 def _clusters_text(state: State) -> str:
     clusters = count(len(state.clusters), "cluster")
-    running = count(len(state.in_flight), "run")
-    busy = f"{running} on {clusters} now" if state.in_flight else f"{clusters}, and nothing runs yet"
-    return f"The clusters, and what each of them runs: {busy}."
+    busy = sum(cluster.state is ClusterState.BUSY for cluster in state.clusters.values())
+    now = f"{busy} of {clusters} busy now" if busy else f"{clusters}, and nothing runs yet"
+    return f"The clusters, and what each of them runs: {now}."
 
 
 def _waves_text(state: State) -> str:
