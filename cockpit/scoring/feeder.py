@@ -283,6 +283,45 @@ SCORED, UNCHANGED, SUSPECT, ANYWHERE = range(4)
 """Kinds of questions: for the score; and probes that change nothing, or the tokens behind a place."""
 
 
+def _ask(
+    servers: list[Server],
+    batches: list[list[tuple[int, int]]],
+    halves: list[list[int]],
+    rows: Any,
+    surprises: Any,
+    size: int,
+    chance: random.Random,
+) -> list[list[int]]:
+    """Send each process its batch of (row, kind), padded with other rows to `size`. Returns the cut of each row."""
+    import torch
+
+    cuts = []
+    for server, batch, own in zip(servers, batches, halves, strict=True):
+        some = [with_ending(rows, row, kind, surprises[row], chance) for row, kind in batch]
+        padding = [rows[row, :-1] for row in chance.choices(own, k=size - len(batch))]
+        server.ask(torch.stack([inputs for inputs, _ in some] + padding))
+        cuts.append([cut for _, cut in some])
+    return cuts
+
+
+def _take(
+    servers: list[Server], batches: list[list[tuple[int, int]]], cuts: list[list[int]], rows: Any, losses: Any
+) -> list[Probe]:
+    """Write the losses of the answers into `losses`, shape (rows, tokens). Returns the probes among them."""
+    import torch
+
+    probes = []
+    for server, batch, of_batch in zip(servers, batches, cuts, strict=True):
+        logits = server.answer()
+        for (row, kind), cut, of_row in zip(batch, of_batch, logits[: len(batch)], strict=True):
+            loss = torch.nn.functional.cross_entropy(of_row, rows[row, 1:], reduction="none")
+            if kind == SCORED:
+                losses[row] = loss
+            else:
+                probes.append(Probe(row, cut, loss))
+    return probes
+
+
 def ask_all(
     servers: list[Server], rows: Any, sealed_from: int, text: Text, chance: random.Random
 ) -> tuple[Any, list[Probe], Pace]:
@@ -317,20 +356,8 @@ def ask_all(
             half, half_s = done, used_s(servers)
         left -= sum(kind == SCORED for batch in batches for _, kind in batch)
         done += 1
-        sent = []
-        for server, batch, own in zip(servers, batches, halves, strict=True):
-            some = [with_ending(rows, row, kind, rarity[row] - losses[row], chance) for row, kind in batch]
-            padding = [rows[row, :-1] for row in chance.choices(own, k=size - len(batch))]
-            server.ask(torch.stack([inputs for inputs, _ in some] + padding))
-            sent.append([cut for _, cut in some])
-        for server, batch, cuts in zip(servers, batches, sent, strict=True):
-            logits = server.answer()
-            for (row, kind), cut, of_row in zip(batch, cuts, logits[: len(batch)], strict=True):
-                loss = torch.nn.functional.cross_entropy(of_row, rows[row, 1:], reduction="none")
-                if kind == SCORED:
-                    losses[row] = loss
-                else:
-                    probes.append(Probe(row, cut, loss))
+        cuts = _ask(servers, batches, halves, rows, rarity - losses, size, chance)
+        probes += _take(servers, batches, cuts, rows, losses)
     worked_s = used_s(servers) - half_s
     of_batch = size * len(servers) * length
     return losses, probes, Pace(done * of_batch, (done - half) * of_batch / worked_s if worked_s > 0 else 0.0)
