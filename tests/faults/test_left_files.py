@@ -25,7 +25,7 @@ LEFT = {
     "a file with a hole of 1 TB": "open('hole.py', 'wb').truncate(1 << 40)",
     "a file that may not be read": "os.close(os.open('closed.py', os.O_CREAT, 0))",
     "many files": "[open(f'{n:05}.py', 'w').close() for n in range(19_000)]",
-    "a deep folder": "[(os.mkdir('d' * 100), os.chdir('d' * 100)) for _ in range(200)]",
+    "a deep folder": "[(os.mkdir('d' * 100), os.chdir('d' * 100)) for _ in range(30)]",
 }
 
 

@@ -216,4 +216,4 @@ def test_processes_that_are_stopped_for_seconds_and_continue_lose_nothing(tmp_pa
 def test_a_score_command_that_is_stopped_ends_at_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "SCORING_LIMIT_S", 1.0)
     found = verdict(tmp_path, GUESSES, "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)\n")
-    assert found.metrics is None and "its score command hit its timeout" in found.message
+    assert found.metrics is None and "its score command did not end within its time limit" in found.message

@@ -1,5 +1,6 @@
 """The table of a wave's arms: scores of one class in a column, others beside it with their class."""
 
+import msgspec
 import pytest
 
 from cockpit.core.model import Change, Edit, ExperimentStatus
@@ -35,7 +36,10 @@ def waiting_arms(story: Story, wave: str, monkeypatch: pytest.MonkeyPatch) -> st
 
 
 def test_a_column_of_memory_without_forecasts_says_what_it_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    story = stories.begun()
+    story = stories.night()
+    for attempt in story.state.attempts.values():
+        if attempt.metrics is not None:
+            attempt.metrics = msgspec.structs.replace(attempt.metrics, peak_vram_mb=0.0)
     words = waiting_arms(story, story.propose("How deep?", {"DEPTH": [7, 9]}), monkeypatch)
     assert "memory after 4 results" in words and "GB [" not in words
     story = stories.night()
@@ -43,10 +47,16 @@ def test_a_column_of_memory_without_forecasts_says_what_it_waits_for(monkeypatch
     assert "memory" in words and "memory after" not in words and "GB [" in words
 
 
-def test_the_memory_of_an_arm_that_edits_code_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proposal_without_forecasts_says_what_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
     story = stories.begun()
+    words = waiting_arms(story, story.propose("How deep?", {"DEPTH": [7, 9]}), monkeypatch)
+    assert "a forecast needs 4 such results" in words and "crash" not in words and "Δ base" not in words
+
+
+def test_an_arm_that_edits_code_has_no_forecast_of_arms_that_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    story = stories.night()
     wave = story.propose("Does the edit help?", {"DEPTH": [7]})
     arm = story.state.experiments[story.state.waves[wave].arms[0]]
     arm.change = Change(edits=(Edit("train.py", "a", "b"),))
     words = waiting_arms(story, wave, monkeypatch)
-    assert "unknown" in words and "memory after" not in words
+    assert "a forecast needs 4 such results" in words and "memory after" not in words

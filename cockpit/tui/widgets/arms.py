@@ -25,6 +25,8 @@ CRASH = 16
 """Cells of `100% [100, 100]` and the blank after it. A score and its difference take as many."""
 MEMORY_LATER = f"memory after {RUNS_LEAST} results"
 """The title of the column of memory while too few experiments have a known peak."""
+FORECAST_LATER = f"a forecast needs {RUNS_LEAST} such results"
+"""The title of the columns of forecasts while too few experiments have ended, or too few edits among them."""
 TAIL = 50
 """Cells of the lines, runs, score and difference, and of the interval behind them. A constant matters more than a
 status that is cut."""
@@ -89,6 +91,8 @@ class Arms(Listing):
         if self.forecasts:
             lacks_runs = any(view.crash and not view.memory for view in views)
             head.put("crash", "dim", CRASH).put(MEMORY_LATER if lacks_runs else "memory", "dim")
+        elif is_waiting(wave) and not any(view.score for view in views):
+            head.put(FORECAST_LATER, "dim")
         else:
             head.put(cut(plain(state.session.metric.name), 9), "dim", 10).put("Δ base", "dim", 8)
         rows = [title_row(width, self.palette, "arms", note, self.has_focus), head.strip()]
