@@ -70,12 +70,15 @@ def test_status_for_a_person_fits_a_screen_and_names_best_and_worker(place: Path
 
 
 def test_a_wave_is_proposed_moved_edited_and_dropped_from_the_command_line(place: Path, night: SessionFolder) -> None:
+    ran = propose(place, "MATRIX_LR=0.014,0.015,0.016", "--approve")
+    measured = state_of(night).waves[ran].arms
+    wait_for(lambda: all(state_of(night).experiments[one].scores for one in measured), 120, "results to forecast from")
     first, second = propose(place, "MATRIX_LR=0.011,0.012"), propose(place, "MATRIX_LR=0.013")
     said(place, "move", second, "--before", first)
     waves = state_of(night).waves
     assert waves[second].rank < waves[first].rank
     arm = waves[first].arms[0]
-    assert f"! {first} waits for approval" in said(place, "status")
+    assert f"{first}: no arm is likely to crash" in said(place, "status")
     (waiting,) = (wave for wave in json.loads(said(place, "status", "--json"))["waves"] if wave["wave"] == first)
     assert set(waiting["forecast"][arm]["crash"]) == {"mean", "low", "high"}
     assert f"{arm} is dropped" in said(place, "drop", arm, "too slow", "--yes")
