@@ -60,12 +60,15 @@ def check_limits(settings: Settings) -> None:
 
 
 def check_command(store: VariantStore, words: tuple[str, ...], links: tuple[str, ...]) -> None:
-    """Refuse a command whose Python file git does not store, and no link holds."""
+    """Refuse a command whose Python file git does not store, and no link holds.
+
+    The command may run in a folder that it names itself, so a file of this path in any folder is accepted.
+    """
     at = next((at for at, word in enumerate(words) if PurePosixPath(word).name.startswith("python")), len(words))
     script = next((word for word in words[at + 1 :] if not word.startswith("-")), "")
     given = [word for word in words[at + 1 :] if word in ("-m", "-c")]
     is_own = script.endswith(".py") and not given and not script.startswith(("/", "~", "..", "$", *links))
-    if is_own and not store.is_tracked(script):
+    if is_own and not store.is_tracked_in_any_folder(script):
         raise CreateError(f"[research] command: git stores no {script}, so no run would have it")
 
 

@@ -5,6 +5,7 @@ objects, and named by refs/cockpit/SESSION/EXPERIMENT. One branch moves: cockpit
 """
 
 import difflib
+import glob
 import hashlib
 import os
 import re
@@ -294,8 +295,15 @@ class VariantStore:
                 yield from self._absent(*found, path / at)
 
     def is_tracked(self, path: str) -> bool:
-        """Return True if git stores the file at this path below the folder of the repository."""
-        return bool(git_answer(self._repo, "ls-files", "--", (PurePosixPath(self.subfolder) / path).as_posix()))
+        """Return True if git stores the file at this path below the folder of the repository, or a submodule does."""
+        return self._lists((PurePosixPath(self.subfolder) / path).as_posix())
+
+    def is_tracked_in_any_folder(self, path: str) -> bool:
+        """Return True if git stores a file at this path in the repository or in one of its folders."""
+        return self._lists(f":(top,glob)**/{glob.escape(PurePosixPath(path).as_posix())}")
+
+    def _lists(self, pathspec: str) -> bool:
+        return bool(git_answer(self._repo, "ls-files", "--recurse-submodules", "--", pathspec))
 
     def scripts(self, commit: str) -> dict[str, str]:
         """Return the Python files beside the script in a commit, and the editable ones: path to text."""

@@ -80,6 +80,22 @@ def test_a_path_or_a_name_that_no_run_can_have_is_refused(
         make(tmp_path, repo, NewSession(fleet="local", clusters=1), 1_772_000_000.0, research=research)
 
 
+@pytest.mark.parametrize("command", ["env -C sub python3 inner.py", "python3 lib/other.py", "python3 sub/inner.py"])
+def test_a_python_file_of_another_folder_or_of_a_submodule_is_accepted(tmp_path: Path, command: str) -> None:
+    library = repository(tmp_path / "library", READS)
+    (library / "other.py").write_text(READS)
+    repo = repository(tmp_path / "repo", READS)
+    (repo / "sub").mkdir()
+    (repo / "sub" / "inner.py").write_text(READS)
+    git(library, "add", ".")
+    git(library, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "other")
+    git(repo, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(library), "lib")
+    git(repo, "add", ".")
+    git(repo, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "sub")
+    session = NewSession(fleet="local", clusters=1, mode="manual")
+    assert make(tmp_path, repo, session, 1_772_000_000.0, research=ResearchSettings(command=command))
+
+
 def test_an_imported_module_that_was_not_committed_is_refused_by_name(tmp_path: Path) -> None:
     repo = repository(tmp_path / "repo", 'from model import X\nprint("val_bpb:", X)\n')
     (repo / "model.py").write_text("X = 0.98\n")
