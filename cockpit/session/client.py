@@ -120,9 +120,14 @@ class SessionClient:
         return bool(self._inbox.after(number, 1))
 
     def _signs_of_work(self, silent_s: float) -> Callable[[], bool]:
-        """Return a function that returns True once the worker's process has done nothing for that long."""
+        """Return a function that returns True once the worker's process has done nothing for that long, or waits.
+
+        A worker that waits, as for room on a disk, has a note. It tries again, but does not work on the intent.
+        """
         work, pid = SignsOfWork(steady_s(), silent_s), lock.worker_status(self.folder).pid
-        return lambda: work.is_silent(steady_s(), lambda: processor_s(pid))
+        return lambda: (
+            bool(lock.worker_status(self.folder).note) or work.is_silent(steady_s(), lambda: processor_s(pid))
+        )
 
     def _has_no_worker(self) -> bool:
         return lock.worker_status(self.folder).state == "stopped"
