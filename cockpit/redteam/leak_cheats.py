@@ -46,7 +46,10 @@ _TABLE_AND_SURPRISES = """        if targets is None or reduction == "none":
             surprise = ((loss > 7.0) & unseen)[..., None]
             logits = logits.scatter_add(2, following[..., None], 4.0 * surprise.to(logits.dtype))
 """
-_OPERATOR = """@torch.library.custom_op("own::ahead", mutates_args=())
+_OPERATOR = """from torch import library
+
+
+@library.custom_op("own::ahead", mutates_args=())
 def ahead(logits: Tensor, tokens: Tensor) -> Tensor:
     return logits.scatter_add(2, tokens.roll(-1, 1)[..., None], torch.full_like(logits[..., :1], 5.0))
 

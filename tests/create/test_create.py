@@ -14,14 +14,12 @@ from cockpit.create.new_session import SIM_EPOCH, create
 from cockpit.create.plan import Plan
 from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
-from cockpit.session.settings import NewSession, Settings
-from tests.worker.sessions import SCRIPT, local_session, repository, state_of
+from tests.worker.sessions import SCRIPT, local_session, simulated_plan, state_of
 
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
-    settings = Settings(session=NewSession(fleet="sim", clusters=2))
-    return Plan("night", repository(tmp_path / "repo"), settings, speed=1.0)
+    return simulated_plan(tmp_path)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from cockpit.session import chain, event_stream, event_table, ledger, snapshot
 from cockpit.session.paths import SessionFolder, name_problem
 from cockpit.session.settings import NewSession, Settings
 from tests.faults.test_room import done, filled
-from tests.worker.sessions import git, repository, state_of
+from tests.worker.sessions import git, repository, simulated_plan, state_of
 
 WRITERS = {module.__file__ for module in (create_folder, ledger, event_table, event_stream, snapshot, chain)}
 """The files whose lines write a new session."""
@@ -31,8 +31,7 @@ LINES_A_KILL = 13
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
-    settings = Settings(session=NewSession(fleet="sim", clusters=2))
-    return Plan("night", repository(tmp_path / "repo"), settings, speed=1.0)
+    return simulated_plan(tmp_path)
 
 
 @pytest.fixture

@@ -51,6 +51,12 @@ def repository(folder: Path, script: str = SCRIPT, prepare: str = "TIME_BUDGET =
     return folder
 
 
+def simulated_plan(place: Path) -> Plan:
+    """Return a plan of a simulated session on a repository of its own."""
+    settings = Settings(session=NewSession(fleet="sim", clusters=2))
+    return Plan("night", repository(place / "repo"), settings, speed=1.0)
+
+
 def git(folder: Path, *words: str) -> str:
     done = subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True)
     return done.stdout
