@@ -91,7 +91,7 @@ def _programs(folder: Path) -> dict[str, list[Path]]:
 
 def _in_order(path: Path) -> list[object]:
     """Return a key by which 2 comes before 10."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.as_posix())]
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.as_posix())]
 
 
 def _logs(folder: Path) -> Iterator[Path]:

@@ -99,6 +99,14 @@ def test_logs_in_folders_are_those_of_their_programs(tmp_path: Path, names: tupl
     assert found.judgement is Judgement.REAL and "in 3 and 3 runs" in found.reason, found
 
 
+def test_a_raised_digit_in_the_name_of_a_log_is_text(tmp_path: Path) -> None:
+    for program, middle in (("a", 1.0), ("b", 0.9)):
+        for number in range(4):
+            (tmp_path / f"{program}1²2.{number}.log").write_text(f"val_bpb: {middle + number / 10_000:.6f}\n")
+    (found,) = audited(tmp_path).findings
+    assert found.judgement is Judgement.REAL
+
+
 def test_logs_of_a_metric_that_is_better_higher(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for program, mean in (("a", 0.7), ("b", 0.8)):
         for number, value in enumerate(repeats(mean, 3), 1):
