@@ -22,8 +22,8 @@ SILENT_S, LOOK_EVERY_S = 30.0, 1.0
 UMASK = 0o027
 """The worker's umask: the session's group may read the files that it writes."""
 LOG_MODE = 0o640
-WORKER = "cockpit.worker.main"
-"""The module of a worker's process."""
+WATCHDOG, WORKER = "cockpit.worker.watchdog", "cockpit.worker.main"
+"""The modules of the process that starts a worker, again after a crash, and of the worker's own."""
 
 
 def start(folder: SessionFolder) -> WorkerStatus:
@@ -53,7 +53,7 @@ def _start(folder: SessionFolder) -> WorkerStatus:
     environment = {name: value for name, value in os.environ.items() if name not in api_key.KEY_VARIABLES}
     try:
         child = subprocess.Popen(
-            [sys.executable, "-m", WORKER, str(folder.root.absolute())],
+            [sys.executable, "-m", WATCHDOG, f"--session={folder.root.absolute()}"],
             stdin=subprocess.DEVNULL,
             stdout=descriptor,
             stderr=descriptor,

@@ -1,5 +1,6 @@
-"""The worker's process: `python -m cockpit.worker.main SESSION_FOLDER`. Started by `cockpit.session.worker_process`."""
+"""The worker's process: `python -m cockpit.worker.main SESSION_FOLDER`. Started by its watchdog."""
 
+import faulthandler
 import logging
 import os
 import signal
@@ -18,6 +19,7 @@ from cockpit.session.paths import SessionFolder
 from cockpit.session.setting_types import SettingsError
 from cockpit.variant.errors import VariantError
 from cockpit.worker.supervisor import run_session
+from cockpit.worker.watchdog import CRASH_VARIABLE
 
 ASK_TO_END = frozenset((signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))
 TRACE_FRAMES = 100
@@ -36,6 +38,8 @@ def main() -> None:
     api_key.hide()
     api_key.receive()
     api_key.forbid_tracing()
+    if sys.stderr is not None:
+        faulthandler.enable()  # a crash leaves its trace in the log
     os.umask(worker_process.UMASK)
     folder = SessionFolder(Path(sys.argv[1]))
     lines = logging.StreamHandler(sys.stdout)
@@ -51,7 +55,9 @@ def main() -> None:
     survive_unused_signals()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        reason = run_session(folder, stop, wake, held.renew)
+        crash = os.environ.pop(CRASH_VARIABLE, "")
+        troubles = [f"the worker was ended by {crash} and started again from the ledger"] if crash else []
+        reason = run_session(folder, stop, wake, held.renew, troubles)
     except (FleetError, VariantError, SettingsError, LedgerError) as error:
         log.error("%s", error)
         held.release()

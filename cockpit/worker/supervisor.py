@@ -4,7 +4,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cockpit.core.events import Trouble
@@ -39,27 +39,34 @@ def run_session(
     stop: threading.Event,
     wake: threading.Event,
     on_beat: Callable[[], None] = lambda: None,
+    troubles: Sequence[str] = (),
 ) -> str:
-    """Run the session until it ends or is stopped. Returns why. `on_beat` is called with each heartbeat.
+    """Run the session until it ends or is stopped. Returns why. `on_beat` is called with each heartbeat. The sentences
+    of `troubles` are recorded.
 
     An error that may pass is waited out. After a fault of its own the worker starts again from the ledger, as after a
     kill. More than FAULTS_AT_MOST consecutive faults are raised.
     """
-    return _Supervisor(folder, stop, wake, Pacemaker(folder, on_beat)).run()
+    return _Supervisor(folder, stop, wake, Pacemaker(folder, on_beat), troubles).run()
 
 
 class _Supervisor:
     """The workers of one session, one after the other."""
 
     def __init__(
-        self, folder: SessionFolder, stop: threading.Event, wake: threading.Event, pacemaker: Pacemaker
+        self,
+        folder: SessionFolder,
+        stop: threading.Event,
+        wake: threading.Event,
+        pacemaker: Pacemaker,
+        troubles: Sequence[str],
     ) -> None:
         self._folder = folder
         self._stop = stop
         self._wake = wake
         self._pacemaker = pacemaker
         self._beats = WatchedThread("heartbeat", pacemaker.run)
-        self._troubles: list[str] = []
+        self._troubles = list(troubles)
         """Sentences that the next worker records."""
         self._worker: Worker | None = None
         self._has_run = False

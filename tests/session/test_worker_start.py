@@ -1,5 +1,6 @@
 """The start of a worker is awaited while its process works, however busy the machine is."""
 
+import signal
 from pathlib import Path
 
 import psutil
@@ -44,9 +45,11 @@ def test_a_worker_that_hangs_as_it_starts_is_one_sentence_with_its_process(
     Ledger.create(folder.ledger).close()
     with pytest.raises(WorkerError) as hung:
         worker_process.start(folder)
-    (process,) = (one for one in psutil.Process().children() if "cockpit.worker.main" in one.cmdline())
+    (watchdog,) = (one for one in psutil.Process().children() if "cockpit.worker.watchdog" in one.cmdline())
+    (process,) = watchdog.children()
     process.kill()
+    assert watchdog.wait(20) == 128 + signal.SIGKILL
     assert str(hung.value) == (
-        f"the worker (process {process.pid}) has done no work for 2 s, and its start is not over:"
+        f"the worker (process {watchdog.pid}) has done no work for 2 s, and its start is not over:"
         f" see {folder.worker_log}"
     )
