@@ -260,14 +260,39 @@ _LOWER_IS_BETTER = re.compile(
 )
 
 
+_LOWER_SCORE = re.compile(
+    r"(?i)(?<![a-z])(?:loss|error|err|rmse|mse|mae|mape|crps|nll|wer|cer|eer|fid|kid|lpips|brier|ppl|perplexity|energy"
+    r"|bouldin)[_ ]scores?(?![a-z])"
+)
+"""A score that is better lower: the word before it names a loss."""
+_NEGATED = re.compile(
+    r"(?i)(?:^|[_ /.])(?:neg(?:ative|ated)?|minus)[_ ]"
+    r"(?:(?:mean|avg|average|median|max|root|squared|absolute|percentage|log|cross|val|valid|test|eval|total)[_ ])*"
+)
+"""The start of a name whose values have the other sign, up to the word that tells the direction: `neg_mean_` of
+scikit-learn's `neg_mean_absolute_error`."""
+
+
 def tells_direction(name: str) -> bool:
     """Return True if a name says in which direction it is better: `loss` and `accuracy` do, `quality` does not."""
-    is_lower = _LOWER_IS_BETTER.search(re.sub(r"[\s_-]+", " ", name))
-    return direction_of(name) is Direction.MAX or is_lower is not None
+    return _told_direction(name) is not None
 
 
 def direction_of(name: str) -> Direction:
     """Return the usual direction of a metric with this name: an accuracy is better higher, a loss lower."""
+    return _told_direction(name) or Direction.MIN
+
+
+def _told_direction(name: str) -> Direction | None:
     plain = name.replace("-", "_")
-    is_higher = _RATE.search(plain) or _HIGHER_IS_BETTER.search(plain)
-    return Direction.MAX if is_higher and not _ENDS_LOWER.search(plain) else Direction.MIN
+    spaced = re.sub(r"[\s_]+", " ", plain)
+    if negated := _NEGATED.search(spaced):
+        is_gain, is_loss = (words.match(spaced, negated.end()) for words in (_HIGHER_IS_BETTER, _LOWER_IS_BETTER))
+        is_of_both = "likelihood" in spaced.lower() or (is_gain and _ENDS_LOWER.search(plain))
+        if (is_gain or is_loss) and not is_of_both:
+            return Direction.MIN if is_gain and not is_loss else Direction.MAX
+    if _LOWER_SCORE.search(plain) or _ENDS_LOWER.search(plain):
+        return Direction.MIN
+    if _RATE.search(plain) or _HIGHER_IS_BETTER.search(plain):
+        return Direction.MAX
+    return Direction.MIN if _LOWER_IS_BETTER.search(spaced) else None

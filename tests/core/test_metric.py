@@ -107,7 +107,8 @@ def test_a_pattern_needs_a_group_for_each_number_it_gives() -> None:
 @pytest.mark.parametrize(
     "name",
     ["val_acc", "accuracy", "test/Accuracy", "F1", "mean_reward", "sharpe", "mAP", "tok/s", "GFLOPS", "steps_per_sec",
-     "it/s", "Requests/sec", "qps", "hits@10", "success_rate", "log_likelihood", "compression_ratio", "coverage"],
+     "it/s", "Requests/sec", "qps", "hits@10", "success_rate", "log_likelihood", "compression_ratio", "coverage",
+     "neg_mse", "val/neg_mean_absolute_error", "negative_loss", "neg_log_loss", "neg_brier_score", "minus-cost"],
 )  # fmt: skip
 def test_the_usual_direction_of_a_gain_is_up(name: str) -> None:
     assert direction_of(name) is Direction.MAX
@@ -116,7 +117,9 @@ def test_the_usual_direction_of_a_gain_is_up(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     ["val_bpb", "loss", "val_loss", "ppl", "perplexity", "rmse", "latency_ms", "time", "fid", "error", "s/it", "ns/op",
-     "miss_rate", "negative_log_likelihood", "reward_loss", "max_drawdown", "runtime", "mape"],
+     "miss_rate", "negative_log_likelihood", "reward_loss", "max_drawdown", "runtime", "mape", "neg_acc",
+     "negative reward", "negative_elbo", "neg_elbo_loss", "negated_accuracy", "brier_score", "FID score",
+     "davies_bouldin_score", "false_negative_rate"],
 )  # fmt: skip
 def test_the_usual_direction_of_a_loss_is_down(name: str) -> None:
     assert direction_of(name) is Direction.MIN
