@@ -16,8 +16,11 @@ RUNS_READ = 32
 """Newest runs of the baseline that are read."""
 BUDGETED_SHARE = 0.8
 """Share of the time budget that a baseline trains for at least, where the budget is what ends it."""
-BUDGET_SHARE, OVERHEAD_SHARE, SLACK_S = 1.1, 1.5, 10.0
-"""Seconds that a run may take: these shares of the budget and of the baseline's time outside training, and a slack."""
+BUDGET_SHARE, OVERHEAD_SHARE, SLACK_SHARE, SLACK_S = 1.1, 1.5, 0.4, 10.0
+"""Seconds that a run may take: shares of the budget and of the baseline's time outside training, and a slack. That is
+a share of a small budget: ten seconds beside a budget of two would hide a run of five times its length."""
+TENTHS_BELOW_S = 20.0
+"""Seconds below which a length is told in tenths."""
 TOKENS_SHARE = 1.02
 """Share of the baseline's tokens that a run may see, where all of its runs see the same number."""
 TOKEN_RUNS = 2
@@ -99,13 +102,18 @@ def _too_long(budget_s: float, baseline: list[Metrics], metrics: Metrics) -> str
     if not budget_s or not metrics.run_s or not is_budgeted:
         return ""
     overhead_s = max(max(0.0, run.run_s - seconds) for run, seconds in zip(baseline, trained, strict=True))
-    allowed_s = BUDGET_SHARE * budget_s + OVERHEAD_SHARE * overhead_s + SLACK_S
+    slack_s = min(SLACK_S, SLACK_SHARE * budget_s)
+    allowed_s = BUDGET_SHARE * budget_s + OVERHEAD_SHARE * overhead_s + slack_s
     if metrics.run_s <= allowed_s:
         return ""
     return (
-        f"it ran for {metrics.run_s:.0f} s by the clock outside it, and {allowed_s:.0f} s are allowed for a budget of"
-        f" {budget_s:g} s: its result does not count"
+        f"it ran for {_in_words(metrics.run_s)} by the clock outside it, and {_in_words(allowed_s)} are allowed for a"
+        f" budget of {budget_s:g} s: its result does not count"
     )
+
+
+def _in_words(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds >= TENTHS_BELOW_S else f"{seconds:.1f} s"
 
 
 def _too_many_tokens(baseline: list[Metrics], metrics: Metrics) -> str:

@@ -66,6 +66,8 @@ class Scored(msgspec.Struct, frozen=True):
     message: str = ""
     output: str = ""
     """The end of its output."""
+    cut_bytes: float = 0.0
+    """Bytes of its output before that."""
 
 
 class Evidence(msgspec.Struct, frozen=True):

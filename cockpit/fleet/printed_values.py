@@ -149,7 +149,8 @@ class PrintedValues:
         if self._pattern is not None:
             for match in self._pattern.finditer(text[:PATTERN_CHARACTERS]):
                 value = (match[1] or "").strip()[:VALUE_CHARACTERS]
-                self._found[self._metric] = _Found(_Rank.PLAIN, value, value, is_whole=True)
+                if value or self._metric not in self._found:
+                    self._found[self._metric] = _Found(_Rank.PLAIN, value, value, is_whole=True)
         if below := self._sections.read(text):
             word = below.text.split(maxsplit=1)[0]
             self._take(below.name, _Found(_Rank.MENTION, word, below.text, unit_in_name(below.name)))
@@ -217,6 +218,10 @@ class PrintedValues:
     def word(self, name: str) -> str:
         """Return the word printed as a value; empty if none was printed."""
         return self._found.get(name, _NOT_FOUND).word
+
+    def names(self, name: str) -> bool:
+        """Return True if a line has the value's name, or matches its pattern, with or without a value."""
+        return name in self._found
 
     def question(self, name: str) -> str:
         """Return the sentence that asks for a pattern; empty if a value needs none."""

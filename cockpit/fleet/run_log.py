@@ -19,6 +19,7 @@ from cockpit.core.model import Metrics, Outcome, Progress
 from cockpit.core.plausible import LARGEST
 from cockpit.core.units import factor, unit_in_name
 from cockpit.fleet.base import Evidence, Scored
+from cockpit.fleet.node.command import NO_PROGRAM, NOT_STARTED
 from cockpit.fleet.printed_numbers import Number, leading_number, number_of
 from cockpit.fleet.printed_steps import PrintedSteps
 from cockpit.fleet.printed_values import TRAINING_SECONDS, VALUE_CHARACTERS, PrintedValues
@@ -27,8 +28,9 @@ LINE_BYTES = 65_536
 """Bytes kept of a line; no line of the contract is longer."""
 TEXT_CHARACTERS = 300
 """Characters kept of an error or of the last line."""
-BUDGET_SHARE, BUDGET_SLACK_S = 1.1, 1.0
-"""The training time that counts as within the budget: this share of it plus these seconds, for a long last step."""
+BUDGET_SHARE, SLACK_SHARE, SLACK_STEPS, SLACK_S = 1.1, 0.25, 1.5, 1.0
+"""The training time that counts as within the budget: a share of it, and a slack for its last step. That is a share
+of the budget or these steps of the run, and at most a second."""
 
 _ENDS = re.compile(rb"\r\n|\n|\r")
 """Line ends. Upstream's train.py ends its step lines with a carriage return alone, so each of these is one."""
@@ -192,8 +194,7 @@ class RunLog:
             return _failed(Outcome.MISMATCH, f"{mismatch}: its result does not count")
         if code != 0:
             why = self.last_error or self.last_line or "it printed nothing"
-            shown = "without an exit code" if code is None else f"with exit code {code}"
-            return _failed(Outcome.CRASH, f"it ended {shown}: {why}")
+            return _failed(Outcome.CRASH, f"it {_end_of('exited', code, why)}")
         if self.started is None or self.ended is None:
             return _failed(Outcome.MISMATCH, "it did not print which code it ran: its result does not count")
         for what, said, wanted_here in (("corpus", self.corpus, rules.corpus), ("preset", self.preset, rules.preset)):
@@ -215,7 +216,7 @@ class RunLog:
             return "it started with code that is not the ledger's"
         return "its code was changed while it ran" if self.ended is not None and self.ended != wanted else ""
 
-    def _scored(self, time_budget_s: float, scored: Scored | None, cut_bytes: int = 0) -> RunVerdict:
+    def _scored(self, time_budget_s: float, scored: Scored | None, cut_bytes: float = 0.0) -> RunVerdict:
         """Judge a run that ended well, by its own output or that of its score command."""
         if not self.metric.score_command:
             return self._judged(self, "it", time_budget_s, cut_bytes)
@@ -226,15 +227,10 @@ class RunLog:
         printed.finish(0.0)
         if scored.reason != "exited" or scored.exit_code != 0:
             why = scored.message or printed.last_error or printed.last_line or "it printed nothing"
-            ended = (
-                f"ended with exit code {scored.exit_code}"
-                if scored.reason == "exited"
-                else _ENDED_BY.get(scored.reason, "did not end")
-            )
-            return _failed(Outcome.CRASH, f"its score command {ended}: {why}")
-        return self._judged(printed, "its score command", time_budget_s)
+            return _failed(Outcome.CRASH, f"its score command {_end_of(scored.reason, scored.exit_code, why)}")
+        return self._judged(printed, "its score command", time_budget_s, scored.cut_bytes)
 
-    def _judged(self, log: "RunLog", who: str, time_budget_s: float, cut_bytes: int = 0) -> RunVerdict:
+    def _judged(self, log: "RunLog", who: str, time_budget_s: float, cut_bytes: float = 0.0) -> RunVerdict:
         """Judge by the values in a log: this one, or that of the score command. `who` names it in messages."""
         name, printed = self.metric.name, log.values.word(self.metric.name)
         if question := log.values.question(name):
@@ -243,10 +239,13 @@ class RunLog:
             last = f"its last line: {log.last_line}" if log.last_line else "it printed nothing"
             if cut_bytes:
                 last = (
-                    f"{cut_bytes / 1e6:.0f} MB of its output are not in its log: print the score last, and less before"
+                    f"{_megabytes(cut_bytes)} of its output are not in its log: print the score last, and less before"
                 )
             pattern = self.metric.pattern
-            lacks = f"no line matches the pattern {pattern!r} of {name}" if pattern else f"printed no {name}"
+            lacks = f"printed no {name}"
+            if pattern:
+                where = "the group is empty on each line that matches" if log.values.names(name) else "no line matches"
+                lacks = f"{where} the pattern {pattern!r} of {name}"
             return _failed(Outcome.CRASH, f"{who} ended well but {lacks}; {last}")
         number = log.values.number(name, math.inf)
         if number is None:
@@ -257,9 +256,8 @@ class RunLog:
             message = f"{who} printed {name} {printed[:40]}, which is outside -{LARGEST:.0e} to {LARGEST:.0e}"
             return _failed(Outcome.CRASH, message)
         metrics = self._metrics(number, log)
-        if time_budget_s and metrics.training_seconds > BUDGET_SHARE * time_budget_s + BUDGET_SLACK_S:
-            message = f"it trained for {metrics.training_seconds:.1f} s, the budget is {time_budget_s:g} s"
-            return _failed(Outcome.MISMATCH, f"{message}: its result does not count")
+        if late := _past_budget(metrics, time_budget_s):
+            return _failed(Outcome.MISMATCH, late)
         return RunVerdict(Outcome.VALID, metrics, "")
 
     def _metrics(self, number: Number, log: "RunLog") -> Metrics:
@@ -282,6 +280,29 @@ class RunLog:
             others={name: one.value for name, one in others.items()},
             other_units={name: one.unit for name, one in others.items() if one.unit},
         )
+
+
+def _end_of(reason: str, exit_code: int | None, why: str) -> str:
+    """Word the end of a command that did not end well, with the reason for it."""
+    if reason != "exited":
+        return f"{_ENDED_BY.get(reason, 'did not end')}: {why}"
+    if exit_code == NO_PROGRAM and why.startswith(NOT_STARTED):
+        return why.removeprefix("it ")
+    return f"ended {'without an exit code' if exit_code is None else f'with exit code {exit_code}'}: {why}"
+
+
+def _past_budget(metrics: Metrics, budget_s: float) -> str:
+    """Return the sentence on a run that trained for longer than its budget; empty for any other."""
+    trained_s = metrics.training_seconds
+    step_s = trained_s / metrics.num_steps if metrics.num_steps else 0.0
+    slack_s = min(SLACK_S, max(SLACK_SHARE * budget_s, SLACK_STEPS * step_s))
+    if not budget_s or trained_s <= BUDGET_SHARE * budget_s + slack_s:
+        return ""
+    return f"it trained for {trained_s:.1f} s, the budget is {budget_s:g} s: its result does not count"
+
+
+def _megabytes(size: float) -> str:
+    return f"{size / 1e6:.0f} MB" if size >= 1e6 else f"{size / 1e6:.2f} MB"
 
 
 def _in_its_unit(name: str, number: Number | None) -> float:

@@ -1,5 +1,6 @@
 """A run that is not comparable with the baseline gives no result."""
 
+import msgspec
 import pytest
 
 from cockpit.core.events import Ended
@@ -11,11 +12,12 @@ from tests.decide.world import RUN_S, World
 BASELINE = Metrics(1.0, training_seconds=RUN_S, total_tokens_M=10.0, run_s=RUN_S + 20.0)
 
 
-def judged(baseline: Metrics, own: Metrics, runs: int = 3, of_baseline: bool = False) -> str:
+def judged(baseline: Metrics, own: Metrics, runs: int = 3, of_baseline: bool = False, budget_s: float = RUN_S) -> str:
     """Return the rule that a run with the metrics `own` breaks, in a session with `runs` runs of the baseline."""
     world = World(lambda constants, attempt: 1.0)
     world.run(0.2)
     state = world.state
+    state.session = msgspec.structs.replace(state.session, time_budget_s=budget_s)
     base = state.experiments[state.baseline]
     ended = [state.attempts[name] for name in base.attempts if state.attempts[name].outcome is Outcome.VALID]
     assert len(ended) >= runs
@@ -48,6 +50,15 @@ def test_a_baseline_that_prints_no_training_time_is_timed_by_the_clock_outside()
     assert said.startswith("it ran for 180 s by the clock outside it, and 84 s are allowed for a budget of 60 s")
     assert not judged(silent, Metrics(0.9, run_s=RUN_S + 15))
     assert not judged(Metrics(1.0, run_s=20 * RUN_S), Metrics(0.9, run_s=25 * RUN_S))
+
+
+@pytest.mark.parametrize("printed", [0.0, 2.0])
+@pytest.mark.parametrize(("seconds", "counts"), [(3.8, False), (6.8, False), (12.0, False), (2.6, True), (3.2, True)])
+def test_the_slack_of_a_budget_of_seconds_is_a_share_of_it(seconds: float, counts: bool, printed: float) -> None:
+    own = Metrics(0.9, training_seconds=printed, run_s=seconds)
+    said = judged(Metrics(1.0, training_seconds=2.0, run_s=2.4), own, budget_s=2.0)
+    assert (not said) == counts
+    assert counts or said.startswith(f"it ran for {seconds:.1f} s by the clock outside it, and 3.6 s are allowed")
 
 
 def test_a_slower_start_is_allowed() -> None:

@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cockpit.core.curves import packed
+from cockpit.core.metric import Metric
 from cockpit.core.model import Outcome
 from cockpit.core.plausible import LARGEST
 from cockpit.fleet.base import Evidence
@@ -204,6 +205,60 @@ def test_a_last_step_may_end_a_little_after_the_budget(trained_s: float, budget_
     printed = f"COCKPIT_START {CODE}\nval_bpb: 0.5\ntraining_seconds: {trained_s}\nCOCKPIT_END {CODE} exit=0\n"
     verdict = read(printed.encode()).verdict(None, "aa", "bb", rules=RunRules(time_budget_s=budget_s))
     assert (verdict.outcome is Outcome.VALID) == counts
+
+
+@pytest.mark.parametrize(
+    ("trained_s", "budget_s", "steps", "counts"),
+    [
+        (1.7, 1, 34, False),
+        (3.4, 2, 68, False),
+        (5.1, 3, 100, False),
+        (1.3, 1, 26, True),
+        (2.6, 2, 52, True),
+        (2.9, 2, 4, True),
+    ],
+)
+def test_the_slack_of_a_small_budget_is_a_share_of_it_or_a_last_step(
+    trained_s: float, budget_s: float, steps: int, counts: bool
+) -> None:
+    lines = f"val_bpb: 0.5\ntraining_seconds: {trained_s}\nnum_steps: {steps}"
+    printed = f"COCKPIT_START {CODE}\n{lines}\nCOCKPIT_END {CODE} exit=0\n"
+    verdict = read(printed.encode()).verdict(None, "aa", "bb", rules=RunRules(time_budget_s=budget_s))
+    assert (verdict.outcome is Outcome.VALID) == counts
+
+
+# A pattern
+
+
+@pytest.mark.parametrize(
+    ("printed", "said"),
+    [
+        ("loss 3", "it ended well but no line matches the pattern 'acc=(\\\\S*)' of acc; its last line: loss 3"),
+        (
+            "acc=\nend",
+            (
+                "it ended well but the group is empty on each line that matches the pattern 'acc=(\\\\S*)' of acc; its"
+                " last line: end"
+            ),
+        ),
+        ("acc=high", "it printed acc high, which is not a number"),
+        ("acc=nan", "it printed acc nan, which is not a number"),
+    ],
+)
+def test_a_pattern_without_a_number_has_its_sentence(printed: str, said: str) -> None:
+    assert judged_by(r"acc=(\S*)", printed) == said
+
+
+def test_a_match_without_a_value_takes_no_earlier_value_away() -> None:
+    assert judged_by(r"acc=(\S*)", "acc=0.5\nacc=") == 0.5
+
+
+def judged_by(pattern: str, printed: str) -> float | str:
+    """Return the score that a pattern reads from a run's output, or the sentence on it."""
+    log = RunLog(Metric("acc", pattern=pattern))
+    log.feed(f"COCKPIT_START {CODE}\n{printed}\nCOCKPIT_END {CODE} exit=0\n".encode(), 1.0)
+    verdict = log.verdict(0, "aa", "bb")
+    return verdict.metrics.score if verdict.metrics else verdict.message
 
 
 # Numbers that cannot be

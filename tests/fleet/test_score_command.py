@@ -115,6 +115,26 @@ def test_data_that_the_run_has_changed_is_reported_in_its_log(tmp_path: Path) ->
         ("print('done')", "its score command ended well but printed no accuracy; its last line: done"),
         ("print('accuracy: nan')", "its score command printed accuracy nan, which is not a number"),
         ("import os\nos.abort()", "its score command ended with exit code -6: "),
+        ("print('accuracy: inf')", "its score command printed accuracy inf, which is not a number"),
+        ("print('accuracy: 1e13')", "its score command printed accuracy 1e13, which is outside -1e+12 to 1e+12"),
+        ("print('accuracy:')", "its score command ended well but printed no accuracy; its last line: accuracy:"),
+        ("print('loss: 0.3')", "its score command ended well but printed no accuracy; its last line: loss: 0.3"),
+        ("", "its score command ended well but printed no accuracy; it printed nothing"),
+        (
+            "print('accuracy on train is 0.99')\nprint('accuracy on test is 0.91')",
+            "its score command ended well, and accuracy is printed beside other words each time: give --pattern ",
+        ),
+        (
+            "open('labels/truth.txt')",
+            "its score command ended with exit code 1: FileNotFoundError: [Errno 2] No such file or directory: ",
+        ),
+        (
+            "print('accuracy: 0.75')\nfor n in range(4_000): print('sample', n, 'is right')",
+            (
+                "its score command ended well but printed no accuracy; 0.02 MB of its output are not in its log: print"
+                " the score last, and less before"
+            ),
+        ),
     ],
 )
 def test_a_score_command_that_fails_is_a_crash_with_its_sentence(tmp_path: Path, score: str, said: str) -> None:
@@ -135,6 +155,39 @@ def test_a_score_command_that_does_not_end_is_a_crash_with_its_sentence(reason: 
     evidence = Evidence(files, files, [], scored=Scored(reason))
     found = RunLog(METRIC).verdict(0, "a", "b", evidence)
     assert (found.outcome, found.message) == (Outcome.CRASH, said)
+
+
+@pytest.mark.parametrize(
+    ("score", "value"), [("print('accuracy: 0.5')\nprint('accuracy: 0.75')", 0.75), ("print('accuracy: -0')", 0.0)]
+)
+def test_the_last_of_several_scores_counts(tmp_path: Path, score: str, value: float) -> None:
+    found = verdict(tmp_path, GUESSES, score)
+    assert found.metrics is not None and found.metrics.score == value
+
+
+def test_a_program_that_is_gone_is_named(tmp_path: Path) -> None:
+    found = verdict(tmp_path, GUESSES, metric=msgspec.structs.replace(METRIC, score_command=("not-here",)))
+    assert (found.outcome, found.message) == (
+        Outcome.CRASH,
+        "its score command could not be started: [Errno 2] No such file or directory: 'not-here'",
+    )
+
+
+def test_a_score_command_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cockpit.fleet.local.fleet.SCORING_LIMIT_S", 1.0)
+    found = verdict(tmp_path, GUESSES, "print('scoring', flush=True)\nimport time\ntime.sleep(600)")
+    assert (found.outcome, found.message) == (
+        Outcome.CRASH,
+        "its score command did not end within its time limit: scoring",
+    )
+
+
+def test_files_that_a_score_command_writes_stay_in_its_own_folder(tmp_path: Path) -> None:
+    writes = "open('labels.txt', 'w').write('a b c c')\nopen('new.txt', 'w').write('1')\nopen('out/guess.txt')\n"
+    found = verdict(tmp_path, GUESSES, SCORE + writes)
+    assert found.metrics is not None and found.metrics.score == 0.75
+    source = tmp_path / "runs" / "e0001.1"
+    assert (source / "labels.txt").read_text() == "a b c d" and not (source / "new.txt").exists()
 
 
 def test_a_run_that_fails_is_not_scored(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from cockpit.fleet.node.job import CommandJob
 
 TIMED_OUT, CANCELLED, OVER_LIMIT, EXITED, LOST = "timeout", "cancelled", "limit", "exited", "lost"
+NO_PROGRAM, NOT_STARTED = 127, "it could not be started"
+"""The exit code and the first words about a command that could not be started."""
 KILL_AFTER_S = 5.0
 DRAIN_WITHIN_S = 5.0
 LOOK_EVERY_S = 0.1
@@ -55,9 +57,9 @@ def run(job: "CommandJob", retry: RetryForRoom, log: Log, device: "DeviceUse | N
         child = retry.call(lambda: start(job, task_limit), job["time_limit_s"], tell)
     except OSError as error:
         task_limit.remove()
-        message = f"it could not be started: {error}"
+        message = f"{NOT_STARTED}: {error}"
         log.write(f"{message}\n".encode())
-        return CommandEnd(LOST if may_pass(error) else EXITED, 127, message, 0.0)
+        return CommandEnd(LOST if may_pass(error) else EXITED, NO_PROGRAM, message, 0.0)
     reason, message = watch(child, job, limits, retry.cancelled, log, device, task_limit)
     if reason == EXITED and (refused := task_limit.exceeded()):
         reason, message = OVER_LIMIT, refused

@@ -136,10 +136,11 @@ def scores_of(
     rescore = score(scorer, job["source"], folder, retry) if scorer and end.exit_code == 0 else None
     if not command or end.reason != EXITED or end.exit_code != 0:
         return {"rescore": rescore, "scored": None}, end
-    scored, output = run_score_command(command, job, folder, retry)
+    scored, output, cut_bytes = run_score_command(command, job, folder, retry)
     if scored.reason == LOST:
         end = end._replace(reason=LOST, message=scored.message)
-    return {"rescore": rescore, "scored": {**scored._asdict(), "output": output}}, end
+    told = {**scored._asdict(), "output": output, "cut_bytes": cut_bytes}
+    return {"rescore": rescore, "scored": told}, end
 
 
 def copy_inputs(job: "RunJob", folder: str, retry: RetryForRoom) -> None:
@@ -233,8 +234,10 @@ def last_line(path: str) -> str:
 
 def run_score_command(
     command: "CommandJob", job: "RunJob", folder: str, retry: RetryForRoom
-) -> "tuple[CommandEnd, str]":
-    """Run the score command on the run's outputs, with the code as it was before the run. Returns its end and output.
+) -> "tuple[CommandEnd, str, int]":
+    """Run the score command on the run's outputs, with the code as it was before the run.
+
+    Returns its end, the end of its output, and the number of bytes before that.
 
     Its output is appended to the run's log for the person. The score is read from the returned output.
     """
@@ -243,7 +246,8 @@ def run_score_command(
     end = run(command, retry, log)
     log.close(retry)
     with open(os.path.join(folder, "scored.log"), "rb") as file:
-        file.seek(max(0, os.path.getsize(file.name) - SCORE_BYTES))
+        skipped = max(0, os.path.getsize(file.name) - SCORE_BYTES)
+        file.seek(skipped)
         output = file.read()
     shown = Log(job["log_path"])
     shown.write(b"\n[cockpit: the output of score_command follows]\n")
@@ -251,7 +255,7 @@ def run_score_command(
         shown.write(f"[cockpit: it reads {', '.join(stale[:8])} as committed, not as the run left it]\n".encode())
     shown.write(output)
     shown.close()
-    return if_complete(end, log), output.decode("utf-8", "replace")
+    return if_complete(end, log), output.decode("utf-8", "replace"), skipped + log.cut_bytes
 
 
 def is_code(name: str) -> bool:
