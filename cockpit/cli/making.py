@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -92,9 +93,8 @@ def _made_ready(where: Path, configured: Settings, yes: bool) -> _Ready:
     """Guess what is left open, make the repository's environment if needed, and try the code."""
     from cockpit.cli import guessing
     from cockpit.create import interpreter
-    from cockpit.create.command import command_words
 
-    command = command_words("setup", configured.research.setup)
+    command = _setup_words(where, configured.research.setup)
     guesser = None
     if guessing.needs_guess(where, configured.research):
         guesser = guessing.Guesser(where, configured.research, yes)
@@ -113,6 +113,19 @@ def _made_ready(where: Path, configured: Settings, yes: bool) -> _Ready:
             trying.confirm_setup(setup, where, yes)
         trying.make_ready(setup, where)
     return _Ready(configured, own.python) if guesser is None else _tried(where, configured, guesser, own.python)
+
+
+def _setup_words(where: Path, setup: str) -> tuple[str, ...]:
+    """Return the words of the set-up. Raises CreateError for one that cannot be started."""
+    from cockpit.create.command import command_words
+    from cockpit.create.programs import check_program
+    from cockpit.variant.store import VariantStore  # loads git
+
+    words = command_words("setup", setup)
+    if words:
+        with closing(VariantStore(where, "setup")) as store:
+            check_program("setup", words, where, store)
+    return words
 
 
 def _tried(where: Path, configured: Settings, guesser: "Guesser", python: str) -> _Ready:

@@ -54,6 +54,10 @@ class RunAccess(msgspec.Struct, frozen=True, omit_defaults=True):
     import_roots: tuple[str, ...] = ()  # folders of the repository's tree that Python imports from first
 
 
+USUAL_BUDGET_S = 300.0
+"""The training time of a run in autoresearch."""
+
+
 class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     """One research run, as it was created."""
 
@@ -68,7 +72,8 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     """The training text with its fingerprint. Scores on different texts are never compared."""
     preset: str = ""
     metric: Metric = VAL_BPB
-    time_budget_s: float = 300.0
+    time_budget_s: float = USUAL_BUDGET_S
+    """The training time of a run; 0 if it is unknown."""
     time_limit_s: float = 600.0
     """A run that takes longer is cancelled, and counts as failed."""
     budget_usd: float = 0.0
@@ -100,3 +105,8 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     def editable(self) -> tuple[str, ...]:
         """The editable files by path."""
         return self.files or (self.script,)
+
+    @property
+    def expected_training_s(self) -> float:
+        """The training time of a run; autoresearch's if it is unknown."""
+        return self.time_budget_s or USUAL_BUDGET_S

@@ -59,7 +59,7 @@ def check_limits(settings: Settings) -> None:
         )
 
 
-def check_command(store: VariantStore, words: tuple[str, ...], links: tuple[str, ...]) -> None:
+def check_command(setting: str, store: VariantStore, words: tuple[str, ...], links: tuple[str, ...]) -> None:
     """Refuse a command whose Python file git does not store, and no link holds.
 
     The command may run in a folder that it names itself, so a file of this path in any folder is accepted.
@@ -69,7 +69,7 @@ def check_command(store: VariantStore, words: tuple[str, ...], links: tuple[str,
     given = [word for word in words[at + 1 :] if word in ("-m", "-c")]
     is_own = script.endswith(".py") and not given and not script.startswith(("/", "~", "..", "$", *links))
     if is_own and not store.is_tracked_in_any_folder(script):
-        raise CreateError(f"[research] command: git stores no {script}, so no run would have it")
+        raise CreateError(f"[research] {setting}: git stores no {script}, so no run would have it")
 
 
 def check_metric(metric: Metric, spec: FleetSpec) -> None:

@@ -1,12 +1,20 @@
-"""Read the command that starts a run."""
+"""Read the command that starts a run, or that makes a machine ready for one."""
 
+import re
+import shlex
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from cockpit.create.error import CreateError
 from cockpit.session.research_settings import words_of
 
-SHELL_WORDS = frozenset({"&&", "||", "|", ";", "&", ">", ">>", "<", "2>&1"})
+SHELLS = frozenset({"sh", "bash", "zsh", "dash", "ksh", "fish"})
+_OPERATOR = re.compile(r"[();<>|&]+")
+_LITERAL = re.compile(r"'[^']*'|\\.")
+"""The parts of a command that a shell leaves as they are."""
+_EXPANDED = re.compile(r"\$(?:\w+|\{[^}]*\}|\([^)]*\))|`[^`]*`|(?:^|(?<=\s))~(?=/|\s|$)")
+"""A part that a shell replaces: a variable, the output of a command, the home."""
+ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
 
 
 def command_words(setting: str, command: str) -> tuple[str, ...]:
@@ -15,11 +23,23 @@ def command_words(setting: str, command: str) -> tuple[str, ...]:
         words = words_of(command)
     except ValueError as error:
         raise CreateError(f"[research] {setting}: {command!r} is not a command: {error}") from None
-    if found := next((word for word in words if word in SHELL_WORDS), ""):
-        raise CreateError(
-            f"[research] {setting}: {found!r} is for a shell, and none starts it: write sh -c '{command}'"
-        )
+    if found := _for_a_shell(command, words):
+        is_variable = bool(ASSIGNMENT.fullmatch(found))
+        remedy = f"env {command}" if is_variable else f"sh -c {shlex.quote(command)}"
+        raise CreateError(f"[research] {setting}: {found!r} is for a shell, and none starts it: write {remedy}")
     return words
+
+
+def _for_a_shell(command: str, words: tuple[str, ...]) -> str:
+    """Return the first part of a command that only a shell understands; empty for none."""
+    tokens = shlex.shlex(command, posix=True, punctuation_chars=True)
+    tokens.commenters = ""
+    if words and ASSIGNMENT.fullmatch(words[0]):
+        return words[0]
+    is_shell = any(PurePosixPath(word).name in SHELLS for word in words)
+    if not is_shell and (expanded := _EXPANDED.search(_LITERAL.sub("", command))):
+        return expanded[0]
+    return next((token for token in tokens if _OPERATOR.fullmatch(token)), "")
 
 
 def own_command(python: str, script: str) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ def night_plan(session: Session, mode: Mode, settings: Settings) -> "NightPlan":
         mode=mode,
         clusters=len(session.fleet.clusters),
         hours=session.budget_hours or HOURS_WITHOUT_LIMIT,
-        time_budget_s=session.time_budget_s,
+        time_budget_s=session.expected_training_s,
         wave_size=settings.envelope.wave_size,
         share=settings.agent.share if session.proposer == "hybrid" else 1.0,
     )

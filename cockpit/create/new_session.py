@@ -17,17 +17,20 @@ from cockpit.create.checks import (
     check_score_command,
     check_start,
 )
+from cockpit.create.command import command_words
 from cockpit.create.error import CreateError
 from cockpit.create.fleet_spec import fleet_spec
 from cockpit.create.folder import check_place, write_session
 from cockpit.create.links import InputError, check_links, find_links
 from cockpit.create.model_estimate import estimated
-from cockpit.create.notes import input_notes_of, notes_of
+from cockpit.create.notes import budget_notes, input_notes_of, notes_of
 from cockpit.create.plan import Plan
 from cockpit.create.prior import prior_events
+from cockpit.create.programs import check_program, is_started_by_python
 from cockpit.create.record import session_record
 from cockpit.create.seeds import seeded_baseline
 from cockpit.create.sky_session import task_taken
+from cockpit.create.time_budget import OwnBudget, check_time_budget, own_budget
 from cockpit.session.metric_settings import metric_of
 from cockpit.session.paths import SessionFolder
 from cockpit.session.research_settings import files_of, words_of
@@ -51,11 +54,26 @@ def check(folder: SessionFolder, repo: Path, settings: Settings) -> None:
     try:
         store.check_baseline()
         research = settings.research
-        check_command(store, words_of(research.command), research.links)
-        words = metric_of(research).score_command
-        check_score_command(store, repo, words)
+        _check_commands(store, repo, settings)
+        if settings.session.fleet != "sim":  # where the setting alone decides the length of a run
+            check_time_budget(research.time_budget_s, _own_budget(store, store.head(), repo, settings))
     finally:
         store.close()
+
+
+def _check_commands(store: VariantStore, repo: Path, settings: Settings) -> None:
+    """Refuse commands that a run could not start, or that experiments could change."""
+    research = settings.research
+    words = command_words("command", research.command)
+    linked = (*research.links, *store.inputs(store.head(), words).data)
+    check_command("command", store, words, research.links)
+    check_program("command", words, repo, store, linked)
+    scorer = command_words("score_command", research.score_command)
+    check_score_command(store, repo, scorer)
+    check_command("score_command", store, scorer, research.links)
+    is_python = scorer[:1] in (("python",), ("python3",)) and is_started_by_python(words)
+    if not is_python:  # else it is started by the Python of the runs
+        check_program("score_command", scorer, repo, store, linked)
 
 
 def create(folder: SessionFolder, plan: Plan, at: float) -> None:
@@ -78,7 +96,8 @@ def _first_events(folder: SessionFolder, plan: Plan, at: float) -> list[Event]:
         links = _links(store, variant, plan, spec.kind == "local")
         inputs = store.inputs(variant.commit, words_of(plan.settings.research.command))
         plan = msgspec.structs.replace(plan, settings=with_outside_data(plan.settings, inputs, plan.repo))
-        made = session_record(plan, spec, head, texts, constants, links, at)
+        budget = _own_budget(store, variant.commit, plan.repo, plan.settings)
+        made = session_record(plan, spec, head, texts, constants, links, budget, at)
         session = msgspec.structs.replace(made, seed_by=seeded.taken_by)
         prior = prior_events(folder, session, store, texts, new.prior, at)
     finally:
@@ -88,6 +107,7 @@ def _first_events(folder: SessionFolder, plan: Plan, at: float) -> list[Event]:
         SessionCreated(at=at, session=session, mode=mode, envelope=envelope),
         *task_taken(plan.repo, session, at),
         *notes_of(plan, session, variant, at),
+        *budget_notes(plan, budget, at),
         *input_notes_of(plan, inputs, session, at),
         *seeded.notes,
         *prior,
@@ -100,6 +120,10 @@ def _first_events(folder: SessionFolder, plan: Plan, at: float) -> list[Event]:
 def _store(name: str, repo: Path, settings: Settings) -> VariantStore:
     research = settings.research
     return VariantStore(repo, name, metric_of(research), files_of(research), research.protected)
+
+
+def _own_budget(store: VariantStore, commit: str, repo: Path, settings: Settings) -> OwnBudget:
+    return own_budget(store, commit, repo, words_of(settings.research.command))
 
 
 def _links(store: VariantStore, variant: Variant, plan: Plan, local: bool) -> dict[str, str]:

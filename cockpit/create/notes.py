@@ -11,7 +11,9 @@ from cockpit.create.knob_ranges import knobs_note
 from cockpit.create.links import input_notes
 from cockpit.create.plan import Plan
 from cockpit.create.rescoring import scored_by_themselves
+from cockpit.create.scorer_imports import edited_imports
 from cockpit.create.sky_session import read_task_file
+from cockpit.create.time_budget import OwnBudget, budget_note
 from cockpit.fleet.local.devices import driver_trouble
 from cockpit.fleet.printed_names import spelt
 from cockpit.variant.guess.printed import printed_in_text, printed_names
@@ -34,6 +36,8 @@ def notes_of(plan: Plan, session: Session, variant: Variant, at: float) -> list[
         elif given and tells_direction(name) and direction_of(name) is not session.metric.direction:
             text += f", as --direction {given} says; its name tells the other direction"
         notes.append(Said(at=at, author="cockpit", text=text))
+    if edited := edited_imports(plan.repo, session.metric.score_command, session.editable):
+        notes.append(Trouble(at=at, text=_scored_by(edited)))
     if meant := _misspelt(plan, session):
         notes.append(Trouble(at=at, text=meant))
     is_on_cores = session.fleet.kind == "local" and session.fleet.clusters[0].hardware == "CPU"
@@ -56,6 +60,13 @@ def notes_of(plan: Plan, session: Session, variant: Variant, at: float) -> list[
     return notes
 
 
+def _scored_by(edited: list[str]) -> str:
+    return (
+        f"The score command imports {', '.join(edited)}, which experiments edit: an edit can change its own score;"
+        " import nothing that is edited, or read such scores as the runs' own words"
+    )
+
+
 def _misspelt(plan: Plan, session: Session) -> str:
     """Return the question about a metric that the script does not name, where it prints one of nearly that name."""
     metric = session.metric
@@ -70,6 +81,12 @@ def _misspelt(plan: Plan, session: Session) -> str:
     printed = printed_names(source) if session.script.endswith(".py") else printed_in_text(source)
     meant = did_you_mean(metric.name, list(dict.fromkeys(one.name for one in printed)))
     return f"{session.script} prints no {metric.name}: {meant}" if meant else ""
+
+
+def budget_notes(plan: Plan, own: OwnBudget, at: float) -> list[Event]:
+    """Tell of a training time that ends no run."""
+    note = "" if plan.settings.session.fleet == "sim" else budget_note(plan.settings.research.time_budget_s, own)
+    return [Trouble(at=at, text=note)] if note else []
 
 
 def input_notes_of(plan: Plan, found: Inputs, session: Session, at: float) -> list[Event]:

@@ -17,26 +17,26 @@ from cockpit.create.import_roots import import_roots
 from cockpit.create.knob_ranges import knob_ranges, preset_ranges
 from cockpit.create.plan import Plan
 from cockpit.create.rescoring import rescored_runs
+from cockpit.create.time_budget import OwnBudget, budget_of
 from cockpit.session import api_key
-from cockpit.session.corpus import CPU_BUDGET_S, CUDA_BUDGET_S, takes_corpus
+from cockpit.session.corpus import takes_corpus
 from cockpit.session.metric_settings import metric_of
 from cockpit.session.research_settings import files_of, script_of
 from cockpit.session.settings import Settings
 from cockpit.session.user import user_name
-from cockpit.variant.knobs.constants import find_constants
 
 TIME_LIMIT_S = 600.0
 
 
 def session_record(
     plan: Plan, spec: FleetSpec, head: str, texts: Mapping[str, str], constants: dict[str, Value],
-    links: dict[str, str], at: float,
+    links: dict[str, str], budget: OwnBudget, at: float,
 ) -> Session:  # fmt: skip
     """Return the record. `head` is the person's commit, `texts` are the editable files at it."""
     new, research = plan.settings.session, plan.settings.research
     files, script = files_of(research), script_of(research)
     preset = _preset(spec, plan.repo)
-    budget_s = research.time_budget_s or _budget_s(plan.repo, preset)
+    budget_s = budget_of(research.time_budget_s, preset, budget)
     command = _command(plan, spec, script, texts)
     ranges = preset_ranges(plan.repo, preset, constants) | knob_ranges(texts, constants, research.knobs)
     return Session(
@@ -108,13 +108,3 @@ def _preset(spec: FleetSpec, repo: Path) -> str:
     if spec.kind == "local" and not spec.clusters[0].device:
         return "cpu-small"
     return "cuda" if spec.screen_hardware else ""
-
-
-def _budget_s(repo: Path, preset: str) -> float:
-    if preset == "cpu-small":
-        return CPU_BUDGET_S
-    try:
-        budget_s = find_constants((repo / "prepare.py").read_text(encoding="utf-8")).get("TIME_BUDGET")
-    except Exception:
-        budget_s = None
-    return float(budget_s) if isinstance(budget_s, int | float) and budget_s > 0 else CUDA_BUDGET_S

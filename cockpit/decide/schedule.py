@@ -106,7 +106,7 @@ def expected_run_s(state: State) -> float:
     """Return the expected time of a run: the median of this session, or 1.5 times the time budget before any."""
     if state.run_s:
         return median(state.run_s)
-    return 1.5 * state.session.time_budget_s
+    return 1.5 * state.session.expected_training_s
 
 
 def order(state: State, attempt: Attempt) -> tuple[int, int, float, float]:

@@ -66,7 +66,8 @@ def _training(state: State, place: str) -> list[Command]:
     ]
     words = session.run_command or (PYTHON, session.script)
     run = " ".join(_from_beside(word, session.repo) for word in words)
-    variables = f"SEED={seed} COCKPIT_TIME_BUDGET_S={session.time_budget_s:g}"
+    budget = f" COCKPIT_TIME_BUDGET_S={session.time_budget_s:g}" if session.time_budget_s else ""
+    variables = f"SEED={seed}{budget}"
     return [
         *links,
         Command("train it again, with the seed of its first run", f"(cd {shlex.quote(place)} && {variables} {run})"),

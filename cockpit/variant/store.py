@@ -298,9 +298,22 @@ class VariantStore:
         """Return True if git stores the file at this path below the folder of the repository, or a submodule does."""
         return self._lists((PurePosixPath(self.subfolder) / path).as_posix())
 
+    def mode_of(self, path: str) -> str:
+        """Return git's mode of the file at this path below the folder of the repository; empty if it stores none."""
+        inside = (PurePosixPath(self.subfolder) / path).as_posix()
+        listed = git_answer(self._repo, "ls-files", "--stage", "--", inside).split()
+        return listed[0] if listed else "100755" if self.is_tracked(path) else ""
+
     def is_tracked_in_any_folder(self, path: str) -> bool:
         """Return True if git stores a file at this path in the repository or in one of its folders."""
         return self._lists(f":(top,glob)**/{glob.escape(PurePosixPath(path).as_posix())}")
+
+    def mentions(self, word: str) -> bool:
+        """Return True if a file that git stores has a word, documents left out."""
+        try:
+            return bool(git_answer(self._repo, "grep", "-l", "-I", "-F", "-e", word, "--", ":/", ":!*.md"))
+        except VariantError:
+            return False  # git ends with 1 where no file has it
 
     def _lists(self, pathspec: str) -> bool:
         return bool(git_answer(self._repo, "ls-files", "--recurse-submodules", "--", pathspec))

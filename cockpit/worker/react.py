@@ -162,8 +162,9 @@ class Reactor:
             **_seed_variable(state.session.seed_by, attempt.seed),
             "TRAIN_SHA256": experiment.train_hash,
             "PREPARE_SHA256": experiment.prepare_hash,
-            "COCKPIT_TIME_BUDGET_S": f"{state.session.time_budget_s:g}",
         }
+        if state.session.time_budget_s:
+            own["COCKPIT_TIME_BUDGET_S"] = f"{state.session.time_budget_s:g}"
         if state.session.rescore:
             own["COCKPIT_MODEL"] = MODEL  # in every run, so that a run cannot tell if it is scored outside
         return Job(

@@ -19,11 +19,14 @@ from tests.worker.sessions import repository, state_of
 TRAIN = "DEPTH = 8\nprint('val_acc: 0.9')\n"
 
 
-def made(tmp_path: Path, research: ResearchSettings, fleet: str = "local") -> SessionFolder:
-    """Make a session of a repository with a committed score.py and a stray.py that is not committed."""
+def made(
+    tmp_path: Path, research: ResearchSettings, fleet: str = "local", scorer: str = "print('val_acc: 1')\n"
+) -> SessionFolder:
+    """Make a session of a repository with a committed score.py and lib.py, and a stray.py that is not committed."""
     repo = repository(tmp_path / "repo", TRAIN)
-    (repo / "score.py").write_text("print('val_acc: 1')\n")
-    for words in (["add", "score.py"], ["commit", "-qm", "scorer"]):
+    (repo / "score.py").write_text(scorer)
+    (repo / "lib.py").write_text("from train import load\n")
+    for words in (["add", "score.py", "lib.py"], ["commit", "-qm", "scorer"]):
         identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
         subprocess.run(["git", "-C", str(repo), *identity, *words], check=True, capture_output=True)
     (repo / "stray.py").write_text("")
@@ -124,6 +127,48 @@ def test_a_score_command_that_experiments_could_change_is_refused(tmp_path: Path
     with pytest.raises(CockpitError, match=said):
         made(tmp_path, ResearchSettings(metric="val_acc", score_command=command))
     assert not (tmp_path / "sessions" / "night").exists()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ("acc (", "'acc (' is not a regular expression: missing ), unterminated subpattern at position 4"),
+        ("acc [0-9]+", "'acc [0-9]+' has 0 groups: expected 1, around each number"),
+        (r"a (\d+)|b (\d+)", r"'a (\\d+)|b (\\d+)' has 2 groups: expected 1, around each number"),
+    ],
+)
+def test_a_wrong_pattern_is_refused_with_its_fault(tmp_path: Path, pattern: str, said: str) -> None:
+    with pytest.raises(MetricError) as refused:
+        made(tmp_path, ResearchSettings(metric="val_acc", pattern=pattern))
+    assert str(refused.value) == f"[research] pattern: {said}"
+    assert not (tmp_path / "sessions").exists()
+
+
+@pytest.mark.parametrize(
+    ("scorer", "command", "is_told"),
+    [
+        ("import train", "python score.py", True),
+        ("from lib import load", "python score.py --fast", True),
+        ("from lib import load", "python -m score", True),
+        ("import json", "python score.py", False),
+    ],
+)
+def test_a_scorer_that_imports_what_experiments_edit_is_told(
+    tmp_path: Path, scorer: str, command: str, is_told: bool
+) -> None:
+    research = ResearchSettings(metric="val_acc", score_command=command)
+    state = state_of(made(tmp_path, research, scorer=f"{scorer}\nprint('val_acc: 1')\n"))
+    told = [message.text for message in state.messages if message.text.startswith("The score command imports")]
+    assert (
+        told
+        == [
+            (
+                "The score command imports train.py, which experiments edit: an edit can change its own score;"
+                " import nothing that is edited, or read such scores as the runs' own words"
+            )
+        ]
+        * is_told
+    )
 
 
 def test_a_simulated_fleet_refuses_a_metric_that_it_does_not_measure(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def session(state: State, author: str, at: float) -> str:
         f"# Session {line(settings.name, 80)}, {hour(state, at)}",
         f"Metric: {line(settings.metric.name)}, {settings.metric.better}.",
         _limits(settings.metric),
-        f"Runs of {settings.time_budget_s:.0f} s; corpus {line(state.corpus or 'not named', 120)}.",
+        _runs(state),
         f"Phase: {line(state.phase or 'not named yet', 120)}. Mode: {state.mode}.",
         f"Experiments: {counts or 'none'}.",
         f"Baseline {state.baseline or 'not measured'}, incumbent {state.incumbent or 'none'}.",
@@ -38,6 +38,12 @@ def session(state: State, author: str, at: float) -> str:
     if state.held:
         lines.append("The person holds the session: nothing new starts.")
     return "\n".join(filter(None, lines))
+
+
+def _runs(state: State) -> str:
+    corpus, budget_s = line(state.corpus or "not named", 120), state.session.time_budget_s
+    length = f"Runs of {budget_s:.0f} s" if budget_s else "Runs of a length that the code sets"
+    return f"{length}; corpus {corpus}."
 
 
 def _limits(metric: Metric) -> str:

@@ -1,0 +1,61 @@
+"""Check that the programs of a session's commands are there before a run needs them."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from cockpit.create.command import ASSIGNMENT
+from cockpit.create.error import CreateError
+from cockpit.variant.store import VariantStore
+
+
+def check_program(
+    setting: str, words: Sequence[str], repo: Path, store: VariantStore, linked: Sequence[str] = ()
+) -> None:
+    """Refuse a command whose program is not there, or cannot be started.
+
+    `linked` are the paths that git does not store and that are linked into the folder that the command starts in.
+    """
+    program = program_of(words)
+    if not program:
+        return
+    if "/" not in program:
+        if shutil.which(program) is None:
+            raise CreateError(
+                f"[research] {setting}: there is no program {program} on the PATH: install it, or give its whole path"
+            )
+    elif program.startswith("/"):
+        if not (Path(program).is_file() and os.access(program, os.X_OK)):
+            raise CreateError(f"[research] {setting}: {program} is not an executable file: give the path of one")
+    else:
+        _check_own(setting, PurePosixPath(os.path.normpath(program)), repo, store, linked)
+
+
+def program_of(words: Sequence[str]) -> str:
+    """Return the program that a command starts; empty if `env` finds it in a way of its own."""
+    if not words or PurePosixPath(words[0]).name != "env":
+        return next(iter(words), "")
+    rest = next((at for at, word in enumerate(words[1:], 1) if not ASSIGNMENT.fullmatch(word)), len(words))
+    is_found_elsewhere = rest == len(words) or any(word.startswith("PATH=") for word in words[1:rest])
+    return "" if is_found_elsewhere or words[rest].startswith("-") else words[rest]
+
+
+def is_started_by_python(words: Sequence[str]) -> bool:
+    """Return True if a Python starts a run, such as Cockpit's own where there is no command."""
+    return not words or "python" in PurePosixPath(words[0]).name
+
+
+def _check_own(setting: str, program: PurePosixPath, repo: Path, store: VariantStore, linked: Sequence[str]) -> None:
+    """Refuse a program of the repository that a run would not have, or could not start."""
+    mode = store.mode_of(program.as_posix())
+    if mode == "100644":
+        raise CreateError(
+            f"[research] {setting}: git stores {program} as a file that is not executable: `git update-index --chmod=+x"
+            f" {program}`, then commit"
+        )
+    if mode or any(program.is_relative_to(path) for path in (*linked, "..")):
+        return
+    whole = repo / program
+    remedy = f"give its whole path, {whole}" if whole.exists() else "commit it"
+    raise CreateError(f"[research] {setting}: git stores no {program}, so no run would have it: {remedy}")
