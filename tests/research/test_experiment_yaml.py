@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -131,6 +132,47 @@ def test_setup_installs_the_versions_that_the_project_pins() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     for requirement in project["project"]["optional-dependencies"]["local"]:
         assert f"'{requirement}'" in TASK["setup"]
+
+
+def set_up(folder: Path, *programs: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the set-up offline on a machine that has these programs and bash, and none of this one's Pythons."""
+    (folder / "bin").mkdir()
+    for program in ("bash", *programs):
+        (folder / "bin" / Path(program).name).symlink_to(shutil.which(program) or program)
+    (folder / "prepare.py").write_text("print('prepared')\n")
+    known = {name: str(value) for name, value in TASK["envs"].items()}
+    alone = {"HOME": str(folder / "home"), "PATH": str(folder / "bin"), "UV_OFFLINE": "1", "UV_NO_CACHE": "1"}
+    return subprocess.run(
+        ["bash", "-c", TASK["setup"]],
+        cwd=folder,
+        env=known | alone | {"UV_PYTHON_INSTALL_DIR": str(folder / "pythons")} | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_setup_with_a_python_of_the_persons_needs_nothing_else(tmp_path: Path) -> None:
+    done = set_up(tmp_path, COCKPIT_PYTHON=sys.executable)
+    assert (done.returncode, done.stdout) == (0, "prepared\n"), done.stderr
+
+
+def test_setup_where_no_python_can_be_downloaded_says_what_to_give(tmp_path: Path) -> None:
+    uv = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if uv is None:
+        pytest.skip("uv is not installed")
+    done = set_up(tmp_path, uv)
+    assert done.returncode == 1
+    said = "No Python 3.11 to 3.13 is here and none can be downloaded: give one as COCKPIT_PYTHON."
+    assert done.stdout.splitlines()[-1] == said
+
+
+def test_setup_where_uv_cannot_be_installed_says_what_to_give(tmp_path: Path) -> None:
+    done = set_up(tmp_path)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1] == (
+        "uv is not here and cannot be installed: give a Python with the packages of train.py as COCKPIT_PYTHON."
+    )
 
 
 def test_skypilot_accepts_the_task_with_either_class_and_every_variable() -> None:
