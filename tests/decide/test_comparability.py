@@ -61,6 +61,12 @@ def test_the_slack_of_a_budget_of_seconds_is_a_share_of_it(seconds: float, count
     assert counts or said.startswith(f"it ran for {seconds:.1f} s by the clock outside it, and 3.6 s are allowed")
 
 
+def test_a_slow_start_on_a_busy_machine_is_no_longer_training() -> None:
+    imports_torch = Metrics(1.0, training_seconds=2.0, run_s=5.0)
+    assert not judged(imports_torch, Metrics(0.9, training_seconds=2.0, run_s=9.0), budget_s=2.0)
+    assert judged(imports_torch, Metrics(0.9, training_seconds=2.0, run_s=11.0), budget_s=2.0)
+
+
 def test_a_slower_start_is_allowed() -> None:
     assert not judged(BASELINE, longer(RUN_S + 35))
 
