@@ -9,6 +9,7 @@ commit that was run several times has the mean of its runs, and not the best one
 import ast
 import math
 import re
+from contextlib import suppress
 from itertools import groupby, pairwise
 from pathlib import Path
 from statistics import NormalDist, fmean, variance
@@ -22,6 +23,7 @@ from cockpit.variant.errors import VariantError
 from cockpit.variant.git.repository import git_answer, open_repository
 from cockpit.variant.guard import check_variant
 from cockpit.variant.guess.printed import imported_modules
+from cockpit.variant.syntax import tree_of
 
 PUBLISHED_SD = 0.0006
 """SD of val_bpb between sessions of upstream's train.py on an H200: the default ran 0.9906 to 0.9931."""
@@ -257,8 +259,9 @@ def _impossible(row: ResultRow, metric: Metric) -> str:
 
 def _changed(source: str, earlier: str) -> set[str]:
     """Return the statements of one train.py that the other lacks, comments and blank space left out."""
-    try:
-        new, old = (ast.unparse(ast.parse(text)).splitlines() for text in (source, earlier))
-    except (SyntaxError, ValueError, RecursionError):
-        new, old = source.splitlines(), earlier.splitlines()
+    new_tree, old_tree = tree_of(source), tree_of(earlier)
+    new, old = source.splitlines(), earlier.splitlines()
+    if new_tree is not None and old_tree is not None:
+        with suppress(RecursionError):  # an expression that is nested too deeply to be written out
+            new, old = ast.unparse(new_tree).splitlines(), ast.unparse(old_tree).splitlines()
     return {line.strip() for line in new} ^ {line.strip() for line in old}

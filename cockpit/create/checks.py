@@ -16,6 +16,7 @@ from cockpit.create.error import CreateError
 from cockpit.session.research_settings import files_of
 from cockpit.session.settings import Settings
 from cockpit.variant.store import VariantStore
+from cockpit.variant.syntax import tree_of
 
 LOCAL_MODULES = ("torch", "tiktoken", "rustbpe", "pyarrow", "requests")
 """Modules that the extra `local` brings."""
@@ -91,10 +92,10 @@ def check_score_command(store: VariantStore, repo: Path, words: tuple[str, ...])
 
 def check_local_modules(script: str, text: str) -> None:
     """Refuse a script that imports a module of the extra `local` which Cockpit's own Python lacks."""
-    try:
-        found = ast.parse(text).body
-    except SyntaxError:
+    tree = tree_of(text)
+    if tree is None:
         return  # the first run shows it
+    found = tree.body
     named = [name.name for one in found if isinstance(one, ast.Import) for name in one.names]
     named += [one.module or "" for one in found if isinstance(one, ast.ImportFrom) and not one.level]
     for name in dict.fromkeys(name.partition(".")[0] for name in named):

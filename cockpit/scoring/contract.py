@@ -3,6 +3,8 @@
 import ast
 from pathlib import Path
 
+from cockpit.variant.syntax import tree_of
+
 LEAVES_MODEL = {"save_model", "load_model"}
 PREPARE_DEFINES = {"load_corpus", "make_dataloader", "sealed_shard"}
 UPSTREAM_DEFINES = {"evaluate_bpb", "make_dataloader", "get_token_bytes", "Tokenizer"}
@@ -36,6 +38,7 @@ def _defines(path: Path) -> set[str]:
 def _module(path: Path) -> ast.Module:
     """Return a file's syntax tree; an empty one where it cannot be read."""
     try:
-        return ast.parse(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, SyntaxError, RecursionError):
-        return ast.Module([], [])
+        tree = tree_of(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        tree = None
+    return tree or ast.Module([], [])

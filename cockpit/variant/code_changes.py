@@ -5,6 +5,8 @@ from collections.abc import Collection, Iterator
 
 import msgspec
 
+from cockpit.variant.syntax import tree_of
+
 TOP_LEVEL = "top-level code"
 WHOLE_FILE = "the file"
 
@@ -19,11 +21,11 @@ class CodeParts(msgspec.Struct, frozen=True):
 
 def code_parts(text: str) -> CodeParts:
     """Split a script into its parts. A text that is not Python is one part."""
+    tree = tree_of(text)
     try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError):
+        return CodeParts(text, tuple(_parts(tree.body)) if tree is not None else None)
+    except RecursionError:  # an expression that is nested too deeply to be written out
         return CodeParts(text, None)
-    return CodeParts(text, tuple(_parts(tree.body)))
 
 
 def changed_parts(old: CodeParts, new: CodeParts, constants: Collection[str]) -> list[str]:

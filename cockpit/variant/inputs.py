@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from cockpit.variant.outside_paths import read_variables
+from cockpit.variant.syntax import nodes_in
 
 NEVER_INPUTS = frozenset(
     {"__pycache__", "build", "cockpit.toml", "dist", "env", "logs", "node_modules", "results.tsv", "runs", "sessions",
@@ -78,11 +79,7 @@ def _mentions(scripts: Mapping[str, str]) -> tuple[set[str], set[str]]:
     texts: set[str] = set()
     imported: set[str] = set()
     for path, source in scripts.items():
-        try:
-            tree = ast.parse(source)
-        except (SyntaxError, ValueError, RecursionError):
-            continue
-        for node in ast.walk(tree):
+        for node in nodes_in(source):
             match node:
                 case ast.Constant(value=str(text)):
                     texts.add(text)

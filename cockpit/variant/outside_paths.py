@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
+from cockpit.variant.syntax import nodes_in
+
 TEXT_CHARACTERS = 300
 _SYSTEM = frozenset({"bin", "boot", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "usr"})
 _SHARED = frozenset({"home", "media", "mnt", "opt", "private", "root", "srv", "tmp", "Users", "var", "Volumes"})
@@ -71,11 +73,7 @@ def read_variables(scripts: Mapping[str, str]) -> tuple[str, ...]:
     """Return the variables that sources read, as `os.environ["X"]`, `os.environ.get("X")` or `os.getenv("X")`."""
     found = set()
     for source in scripts.values():
-        try:
-            nodes = list(ast.walk(ast.parse(source)))
-        except (SyntaxError, ValueError, RecursionError):
-            continue
-        for node in nodes:
+        for node in nodes_in(source):
             match node:
                 case (
                     ast.Subscript(

@@ -3,7 +3,6 @@
 Only objects and one branch are written. The person's checkout, index and other branches stay as they are.
 """
 
-import ast
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ import msgspec
 from cockpit.variant.errors import VariantError
 from cockpit.variant.knobs.constants import find_constants, set_constants
 from cockpit.variant.store import VariantStore
+from cockpit.variant.syntax import tree_of
 
 
 class KeptStep(msgspec.Struct, frozen=True):
@@ -95,11 +95,9 @@ def _applied(path: str, current: str, before: str, after: str) -> str | None:
         if merged is None:
             return None
         source = set_constants(merged, changed, path)
-        if path.endswith(".py"):
-            ast.parse(source)
-    except (VariantError, SyntaxError, ValueError):
+    except (VariantError, ValueError):
         return None
-    return source
+    return None if path.endswith(".py") and tree_of(source) is None else source
 
 
 def _merged(current: str, before: str, after: str) -> str | None:

@@ -65,6 +65,22 @@ def check_text(source: str, path: str = SCRIPT) -> None:
         )
 
 
+def tree_of(source: str) -> ast.Module | None:
+    """Return the tree of a source; None if Cockpit's own Python cannot read it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def nodes_in(source: str) -> list[ast.AST]:
+    """Return every node of a source's tree; none if Cockpit's own Python cannot read it."""
+    tree = tree_of(source)
+    return list(ast.walk(tree)) if tree is not None else []
+
+
 class _Judge:
     """The Python that parses the texts of this process, which serves one repository."""
 

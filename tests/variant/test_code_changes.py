@@ -48,3 +48,8 @@ def test_only_the_parts_that_use_a_constant_count(old: str, new: str, names: lis
 def test_a_text_that_is_not_python_is_compared_as_a_whole() -> None:
     assert changed_parts(code_parts("lr: [1"), code_parts("lr: [2"), ["lr"]) == [WHOLE_FILE]
     assert changed_parts(code_parts("lr: [1"), code_parts("lr: [1"), ["lr"]) == []
+
+
+def test_an_expression_that_is_nested_too_deeply_is_compared_as_a_whole_file() -> None:
+    deep = "total = " + " + ".join(["DEPTH"] * 2_000) + "\n"
+    assert changed_parts(code_parts(deep), code_parts(SCRIPT), ["DEPTH"]) == [WHOLE_FILE]

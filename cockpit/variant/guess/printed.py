@@ -2,9 +2,10 @@
 
 import ast
 import re
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
+
+from cockpit.variant.syntax import nodes_in, tree_of
 
 NAMES_AT_MOST = 200
 EXPRESSION_CHARACTERS = 60
@@ -37,12 +38,12 @@ class Printed(NamedTuple):
 
 def printed_names(source: str) -> list[Printed]:
     """Return the names in the order of the text; none for code that this Python cannot read."""
+    tree = tree_of(source)
+    if tree is None:
+        return []
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(source)
         found = sorted(_all(tree), key=lambda one: one.line)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except RecursionError:  # an expression that is nested too deeply to be written out
         return []
     return found[:NAMES_AT_MOST]
 
@@ -56,13 +57,7 @@ def printed_in_text(source: str) -> list[Printed]:
 
 def named_scripts(source: str) -> list[tuple[int, str]]:
     """Return (line, text) of each text in the code that names a Python file."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            nodes = list(ast.walk(ast.parse(source)))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
-    texts = (node for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    texts = (node for node in nodes_in(source) if isinstance(node, ast.Constant) and isinstance(node.value, str))
     return sorted(
         (node.lineno, str(node.value)) for node in texts if re.fullmatch(r"[\w./-]{1,120}\.py", str(node.value))
     )
@@ -70,14 +65,8 @@ def named_scripts(source: str) -> list[tuple[int, str]]:
 
 def imported_modules(source: str) -> set[str]:
     """Return the modules that code imports, by their whole names; none for code that this Python cannot read."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            nodes = list(ast.walk(ast.parse(source)))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
     found: set[str] = set()
-    for node in nodes:
+    for node in nodes_in(source):
         if isinstance(node, ast.Import):
             found.update(name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
