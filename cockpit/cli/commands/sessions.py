@@ -1,6 +1,6 @@
 """Commands that make, end and check sessions."""
 
-from argparse import SUPPRESS, Namespace
+from argparse import SUPPRESS, ArgumentParser, Namespace
 
 from cockpit.cli.arguments import (
     Command,
@@ -20,6 +20,12 @@ NEW_FLAGS = (
     "budget_hours", "early_stopping", "seed", "prior",
 )  # fmt: skip
 """Flags of `new` that are settings of the session."""
+ENDS = {
+    "drain": "let running attempts finish first",
+    "cancel": "end running attempts without a result",
+    "leave": "leave attempts running",
+}
+"""Ways to end a session, by what becomes of its running attempts."""
 
 
 def add(command: Command) -> None:
@@ -90,22 +96,22 @@ def _add_new(command: Command) -> None:
 
 
 def _add_ends(command: Command) -> None:
-    drain, cancel = "let running attempts finish first", "end running attempts without a result"
     it = command("stop", _stop, "end a session's worker")
     add_session(it)
-    how = it.add_mutually_exclusive_group()
-    how.add_argument("--drain", dest="how", action="store_const", const="drain", help=drain)
-    how.add_argument("--cancel", dest="how", action="store_const", const="cancel", help=cancel)
-    how.add_argument("--leave", dest="how", action="store_const", const="leave", help="leave attempts running")
+    _add_ways(it, "drain", "cancel", "leave")
     it.add_argument("--yes", action="store_true", help="do not ask: drain")
     it.add_argument("--wait", type=amount, default=0.0, metavar="SECONDS", help="how long to wait for the end")
     it = command("down", _down, "end a session and take its clusters down, so that nothing is left billing")
     add_session(it)
-    how = it.add_mutually_exclusive_group()
-    how.add_argument("--drain", dest="how", action="store_const", const="drain", help=drain)
-    how.add_argument("--cancel", dest="how", action="store_const", const="cancel", help=cancel)
+    _add_ways(it, "drain", "cancel")
     it.add_argument("--yes", action="store_true", help="do not ask: cancel, unless --drain is given")
     it.add_argument("--wait", type=amount, default=600.0, metavar="SECONDS", help="for the clusters (default: 600)")
+
+
+def _add_ways(it: ArgumentParser, *ways: str) -> None:
+    how = it.add_mutually_exclusive_group()
+    for way in ways:
+        how.add_argument(f"--{way}", dest="how", action="store_const", const=way, help=ENDS[way])
 
 
 def _new(options: Namespace) -> None:

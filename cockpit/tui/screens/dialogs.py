@@ -176,6 +176,21 @@ class Writing(ModalScreen[None]):
         """Keep the text, and show why it is not accepted."""
         raise NotImplementedError
 
+    def leave(self) -> None:
+        """Leave without sending the text."""
+        self.dismiss()
+
+    async def take_key(self, event: events.Key) -> bool:
+        """Answer the keys that leave. Returns False for a key that belongs to the text."""
+        match event.key:
+            case "escape" | "ctrl+c":
+                self.leave()
+            case "ctrl+q":
+                await self.app.action_quit()
+            case _:
+                return False
+        return True
+
 
 class BoxedWriting(Writing):
     """A box with the question, and `field` below it, to write in."""
@@ -244,16 +259,6 @@ class Line(BoxedWriting):
     def unsent(self) -> str:
         """Text that was typed here and would be lost."""
         return self.input.value if self.input.value != self._given else ""
-
-    async def take_key(self, event: events.Key) -> bool:
-        match event.key:
-            case "escape" | "ctrl+c":
-                self.dismiss()
-            case "ctrl+q":
-                await self.app.action_quit()
-            case _:
-                return False
-        return True
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         text = self.input.text.strip()

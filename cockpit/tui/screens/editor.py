@@ -65,15 +65,12 @@ class Editor(BoxedWriting):
         self.dismiss()
         self.post_message(self.Submitted(self, effects))
 
+    def leave(self) -> None:
+        self.line.value = one_row(self.lines.text.rstrip())
+        self.dismiss()
+
     async def take_key(self, event: events.Key) -> bool:
-        match event.key:
-            case "ctrl+s":
-                self.submit()
-            case "escape" | "ctrl+c":
-                self.line.value = one_row(self.lines.text.rstrip())
-                self.dismiss()
-            case "ctrl+q":
-                await self.app.action_quit()
-            case _:
-                return False
-        return True
+        if event.key == "ctrl+s":
+            self.submit()
+            return True
+        return await super().take_key(event)

@@ -287,11 +287,9 @@ class ProposalForm(Writing):
             self.ends.say((LEAVING, "warn"))
 
     async def take_key(self, event: events.Key) -> bool:
+        if await super().take_key(event):
+            return True
         match event.key:
-            case "escape" | "ctrl+c":
-                self.leave()
-            case "ctrl+q":
-                await self.app.action_quit()
             case "down" | "tab":
                 self._step(1)
             case "up" | "shift+tab":
