@@ -117,7 +117,7 @@ class McpServer:
             answer = {"jsonrpc": "2.0", "id": number, "result": result}
         except _Refused as error:
             answer = _error(number, error)
-        except Exception as error:
+        except Exception as error:  # a fault in one call must be answered, and must not end the server
             log.exception("%s failed", message["method"])
             answer = _error(number, _Refused(-32603, f"{type(error).__name__}: {error}"))
         flag = self._calls.pop(number, None)

@@ -44,7 +44,7 @@ def write_session(folder: SessionFolder, events: list[Event]) -> None:
         ledger.sync()
         ledger.close()
         _move_into_place(aside, folder)
-    except Exception:
+    except Exception:  # raised again below
         shutil.rmtree(aside.root, ignore_errors=True)
         raise
 

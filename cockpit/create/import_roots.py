@@ -31,7 +31,7 @@ places = {}
 for name in names:
     try:
         spec = importlib.util.find_spec(name)
-    except Exception:
+    except Exception:  # it imports the packages around a module, which may raise anything
         continue
     if spec is not None:
         places[name] = [*(spec.submodule_search_locations or ()), spec.origin or ""]

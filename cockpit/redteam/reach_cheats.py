@@ -30,7 +30,8 @@ _OTHER_CASE = """    text = open("prep" "are.py").read().replace("math.log(2)", 
 
 
 def _tries(what: str, code: str) -> str:
-    """Return code that runs `code`, which sets `found`, prints REACHED where it found anything, and ends."""
+    """Return code that runs `code`, which sets `found`, prints REACHED where it found anything, and ends. A wall may
+    refuse with any error."""
     body = "".join(f"        {line}\n" for line in code.strip("\n").split("\n"))
     return (
         f"    found = None\n    try:\n{body}    except Exception as error:\n        print('refused:', error)\n"

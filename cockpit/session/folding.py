@@ -28,7 +28,7 @@ def fold_stored(state: State | None, events: Iterable[AnyEvent]) -> State | None
             state = fold(state, event)
         except MemoryError:
             raise
-        except Exception as error:
+        except Exception as error:  # a damaged event fails anywhere in its fold
             raise EventUnfoldable(seq, event, error) from error
     return state
 

@@ -67,6 +67,6 @@ class WatchedThread:
         try:
             self._work()
             self._is_done = True
-        except Exception as error:
+        except Exception as error:  # the owner reads the fault, and begins the thread again
             self._fault = f"{type(error).__name__}: {error}"[:200]
             log.exception("the thread %s failed", self.name)

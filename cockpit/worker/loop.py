@@ -44,7 +44,7 @@ LOOK_EVERY_S = 0.5
 DECISIONS_A_TICK = 500
 SNAPSHOT_EVERY = 2_000
 STOPPED_S = 30.0
-"""Seconds that a sleep between two looks lasts where the process was stopped meanwhile."""
+"""Seconds between two looks from which the process counts as stopped meanwhile."""
 REPLACED = "was replaced by one of fewer intents: those in it are not taken, send again what was not answered"
 LACKS = "lacks intents of the one before it: send again what was not answered"
 
@@ -52,7 +52,7 @@ log = logging.getLogger("cockpit.worker")
 
 
 class WorkerWasStopped(CockpitError):
-    """Its process was stopped, or all of its machine slept: its runs may have had no time either."""
+    """The worker's process was stopped, or its machine slept: its runs may have had no processor time either."""
 
 
 class Worker:
@@ -203,11 +203,10 @@ class Worker:
         self._snapshot_seq = self.state.seq
 
     def _react(self, event: Event) -> None:
-        """Carry out the effect of an event. Set aside one that raises an unforeseen error, which would end each
-        worker."""
+        """Carry out the effect of an event. Set aside one that raises an unforeseen error."""
         try:
             events = self._reactor.react(self.state, event)
-        except Exception as error:
+        except Exception as error:  # one effect must not end each worker that tries it
             if is_of_the_machine(error) or isinstance(error, CockpitError) or isinstance(event, WorkerStarted):
                 raise
             if isinstance(event, Submitting):
@@ -246,7 +245,7 @@ class Worker:
         try:
             events = self._reports.events(self.state, report)
             self.record(*events)
-        except Exception as error:
+        except Exception as error:  # one report must not end each worker that reads it
             if is_of_the_machine(error):
                 raise
             events = self._set_aside.report(self.state, report, error, self.now())
@@ -294,7 +293,7 @@ class Worker:
         events = self._handle(number, author, body)
         try:
             self.record(*events)
-        except Exception as error:
+        except Exception as error:  # one intent must not end each worker that takes it
             if is_of_the_machine(error):
                 raise
             taken = events[-1]
@@ -304,7 +303,7 @@ class Worker:
         self._carry_out(events)
 
     def _given_up(self, taken: IntentTaken, error: Exception) -> IntentTaken:
-        """Return the event that an intent was set aside. It is not read again, because it would end each worker."""
+        """Return the event that an intent was set aside: it is not read again, because it would end each worker."""
         log.error("intent %d cannot be handled", taken.intent, exc_info=error)
         refused = f"cockpit failed on it ({type(error).__name__}): see {self.folder.worker_log}"
         return IntentTaken(at=taken.at, intent=taken.intent, author=taken.author, what=taken.what, refused=refused)
@@ -330,7 +329,7 @@ class Worker:
         except (Refused, VariantError) as error:
             taken.refused = str(error)
             return [taken]
-        except Exception as error:
+        except Exception as error:  # one intent must not end each worker that takes it
             if is_of_the_machine(error):
                 raise
             return [self._given_up(taken, error)]

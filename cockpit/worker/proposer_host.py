@@ -27,7 +27,7 @@ T = TypeVar("T")
 log = logging.getLogger("cockpit.proposer_host")
 
 FINAL_REPORT_S = 2.0
-"""Seconds that a worker which stops waits for proposers to report the cost of their requests."""
+"""Seconds that a stopping worker waits for its proposers to report their costs."""
 LONGEST_RETRY_S = 900.0
 """The longest wait before a proposer that failed is asked again. Waits double; a person's message ends them."""
 FAULT_RETRY_S = 60.0
@@ -134,7 +134,7 @@ class HostedProposerApi:
 
 
 class ProposerHost:
-    """Runs proposers. With `inline` they answer at once, in the worker's own thread: for a clock that jumps."""
+    """Runs proposers. With `inline` they answer at once in the worker's own thread, as a clock that jumps needs."""
 
     def __init__(
         self,
@@ -157,7 +157,7 @@ class ProposerHost:
         self._apis: dict[str, HostedProposerApi] = {}
         self._threads: dict[str, threading.Thread] = {}
         self._asked: dict[str, int] = {}
-        """Proposer to the ask that its thread has not ended."""
+        """The unfinished ask of each proposer's thread, by proposer."""
         self._thread = threading.get_ident()
         self._closed = False
 
@@ -203,7 +203,7 @@ class ProposerHost:
                 return
             try:
                 answer.set_result(call())
-            except Exception as error:
+            except Exception as error:  # it is raised in the proposer that called
                 answer.set_exception(error)
 
     def finished(self) -> list[AskEnded]:
@@ -278,7 +278,7 @@ class ProposerHost:
                 api.waves = api.read(lambda state: _waves_of(state, name, api.waves_before))
         except ProposerTrouble as error:
             trouble, retry_in_s = str(error), error.retry_in_s
-        except Exception as error:
+        except Exception as error:  # a proposer may raise anything, and is asked again later
             log.exception("%s failed", name)
             trouble, retry_in_s = f"{name} failed: {error or type(error).__name__}", FAULT_RETRY_S
         if trouble:

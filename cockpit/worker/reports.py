@@ -86,7 +86,7 @@ class LogReader:
             self.log.feed(data, at)
         except MemoryError:
             raise
-        except Exception as error:
+        except Exception as error:  # a log is data, and no output may end the worker
             log.exception("the output in %s cannot be handled", self.path)
             self.problem = f"cockpit failed on its output ({type(error).__name__}): it is in {self.path}"
             self._is_given_up = True
@@ -151,7 +151,7 @@ class Reports:
         return bool(self._held)
 
     def due(self) -> list[Report]:
-        """Begin a tick: read on in the logs of ended runs. Returns the reports that no longer wait, in order."""
+        """Begin a tick: continue with the logs of ended runs. Returns the reports that no longer wait, in order."""
         self._left_bytes = TICK_BYTES
         found: list[Report] = []
         for cluster, held in list(self._held.items()):
@@ -338,7 +338,7 @@ def _verdict(state: State, attempt: Attempt, report: JobEnded, log: RunLog) -> R
 
 
 def _task_seen(state: State, report: TaskSeen) -> list[Event]:
-    """Offer a changed task file to the person. A session that has none recorded, of an older cockpit, takes it."""
+    """Offer a changed task file to the person. A session of an older cockpit, which has none recorded, takes it."""
     if not state.task and not report.problem:
         digest = hashlib.sha256(report.text.encode()).hexdigest()
         return [TaskTaken(at=report.at, text=report.text, sha256=digest, author="cockpit")]
@@ -351,7 +351,7 @@ def _task_seen(state: State, report: TaskSeen) -> list[Event]:
 
 
 def _if_comparable(state: State, attempt: Attempt, report: JobEnded, verdict: RunVerdict) -> RunVerdict:
-    """Add the run's length by the clock outside it; a mismatch where the run is not comparable with the baseline."""
+    """Add the run's length by the outside clock. A run that is not comparable with the baseline is a mismatch."""
     if verdict.metrics is None:
         return verdict
     measured_s = report.evidence.wall_s if report.evidence is not None else 0.0

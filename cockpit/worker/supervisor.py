@@ -82,7 +82,7 @@ class _Supervisor:
                 self._troubles.append(str(error))
                 if self._worker is not None:
                     self._worker.abandon()
-            except Exception as error:
+            except Exception as error:  # after any fault a new worker is tried from the ledger
                 self._handle(error, began)
                 if self._worker is not None:
                     self._worker.abandon()
@@ -132,7 +132,7 @@ class _Supervisor:
 def waits_for(error: Exception, has_run: bool) -> str:
     """Return what the worker waits for after an error that may pass; empty for another error.
 
-    Once it has run, that may be a file that cannot be used now, as on a disk that was made read-only.
+    Once a worker has run, an unusable file counts too, as on a disk that was made read-only.
     """
     if is_full(error):
         return full_disk_note(error)

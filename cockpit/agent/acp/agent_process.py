@@ -12,10 +12,10 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import acp
 import msgspec
@@ -44,6 +44,8 @@ from cockpit.agent.views.quoting import line
 from cockpit.core.hosted_agents import HostedAgent, install_hint, known_agent
 from cockpit.session.paths import SessionFolder
 from cockpit.session.small_files import end_of_file, replace_file
+
+T = TypeVar("T")
 
 START_S = 60.0
 """Seconds for the adapter's first answer, and for a session. Adapters by npm load for several seconds."""
@@ -276,21 +278,23 @@ class AgentProcess:
             await asyncio.sleep(LOOK_EVERY_S)
         await asyncio.sleep(LOOK_EVERY_S)  # the agent reads the answer
 
+    async def _answered(self, request: Awaitable[T], doing: str) -> T:
+        """Return the agent's answer to a request. Raises ProposerTrouble for any error: an agent's program may fail in
+        ways that neither ACP nor its library lists."""
+        try:
+            return await asyncio.wait_for(request, START_S)
+        except Exception as error:
+            raise self.refusal(error, doing) from None
+
     async def _initialize(self) -> InitializeResponse:
         assert self._connection is not None
-        try:
-            answer = await asyncio.wait_for(
-                self._connection.initialize(
-                    protocol_version=acp.PROTOCOL_VERSION,
-                    client_capabilities=ClientCapabilities(
-                        fs=FileSystemCapabilities(read_text_file=True, write_text_file=True), terminal=False
-                    ),
-                    client_info=Implementation(name="cockpit", title="Cockpit", version=__version__),
-                ),
-                START_S,
-            )
-        except Exception as error:
-            raise self.refusal(error, "the handshake") from None
+        files = FileSystemCapabilities(read_text_file=True, write_text_file=True)
+        request = self._connection.initialize(
+            protocol_version=acp.PROTOCOL_VERSION,
+            client_capabilities=ClientCapabilities(fs=files, terminal=False),
+            client_info=Implementation(name="cockpit", title="Cockpit", version=__version__),
+        )
+        answer = await self._answered(request, "the handshake")
         if answer.protocol_version != acp.PROTOCOL_VERSION:
             raise ProposerTrouble(
                 f"{self._agent.name} speaks version {answer.protocol_version} of ACP and this cockpit version"
@@ -316,10 +320,7 @@ class AgentProcess:
                 return
         except (RequestError, ValidationError, TimeoutError):
             pass  # the session is gone: begin a new one, with the whole brief
-        try:
-            made = await asyncio.wait_for(self._connection.new_session(str(self._cwd), mcp_servers=servers), START_S)
-        except Exception as error:
-            raise self.refusal(error, "a session") from None
+        made = await self._answered(self._connection.new_session(str(self._cwd), mcp_servers=servers), "a session")
         self.memory.session, self.memory.introduced, self.memory.cost_usd = made.session_id, "", 0.0
         await self._set_asking_mode(made.modes)
 
@@ -330,10 +331,7 @@ class AgentProcess:
         if asking is None or modes is None or modes.current_mode_id == asking:
             return
         assert self._connection is not None
-        try:
-            await asyncio.wait_for(self._connection.set_session_mode(self.memory.session, asking), START_S)
-        except Exception as error:
-            raise self.refusal(error, f"the mode {asking}") from None
+        await self._answered(self._connection.set_session_mode(self.memory.session, asking), f"the mode {asking}")
 
     def _mcp_command(self) -> list[str]:
         """Return the command that serves Cockpit's tools under the agent's name."""

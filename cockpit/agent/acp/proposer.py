@@ -148,7 +148,7 @@ class AcpProposer:
                 raise ProposerTrouble(f"{self.name} {what}: its process was ended, and starts again")
         try:
             return prompt.result()
-        except Exception as error:
+        except Exception as error:  # an agent may fail in ways that neither ACP nor its library lists
             trouble = process.refusal(error, "its prompt")
             if isinstance(error, ConnectionError):
                 await process.stop()

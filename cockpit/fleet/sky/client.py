@@ -15,7 +15,7 @@ from cockpit.fleet.sky import private_names
 from cockpit.fleet.sky.classes import CPU, class_of
 from cockpit.fleet.sky.disk import removal_script
 from cockpit.fleet.sky.error_text import sentence
-from cockpit.fleet.sky.failures import read, repeated, understood
+from cockpit.fleet.sky.failures import read, repeated, understood_errors
 from cockpit.fleet.sky.jobs import JobRow, job_table
 from cockpit.fleet.sky.parts import ClusterRecord, LaunchOrder, SessionIdentity, SkyError, TaskNews
 from cockpit.fleet.sky.requests import LOCAL_REQUESTS, REMOTE_REQUESTS
@@ -226,10 +226,8 @@ class SkyClient:
 
     def pending(self, cluster: str) -> bool:
         """Return True while the API server works on something that was asked of this cluster. Raises SkyError."""
-        try:
+        with understood_errors():
             requests = repeated(lambda: self._sdk.api_status(cluster_name=cluster))
-        except Exception as error:
-            raise understood(error) from error
         asked = ("sky.launch", "sky.exec", "sky.down")
         return read(lambda: any(one.name in asked and one.cluster_name == cluster for one in requests))
 
@@ -238,26 +236,20 @@ class SkyClient:
 
         They are those of everybody on it, from its request to the set-up's submission.
         """
-        try:
+        with understood_errors():
             requests = self._sdk.api_status(all_status=True, limit=REQUESTS_LOOKED_AT, fields=_TIMES)
-        except Exception as error:
-            raise understood(error) from error
         return read(lambda: _launch_times(requests))
 
     def withdraw(self, request_id: str) -> None:
         """Cancel a request that is under way; one that is over stays as it is. Raises SkyError."""
-        try:
+        with understood_errors():
             self._sdk.get(self._sdk.api_cancel([request_id], silent=True))
-        except Exception as error:
-            raise understood(error) from error
 
     def tail(self, cluster: str, job_id: int) -> Generator[str, None, None]:
         """Yield the job's log from its beginning, in pieces as they come, until it ends. Raises SkyError."""
-        try:
+        with understood_errors():
             for piece in self._sdk.tail_logs(cluster, job_id, follow=True, preload_content=False):
                 yield piece or ""
-        except Exception as error:
-            raise understood(error) from error
 
     def _usd_per_hour(self, resources: Any) -> float:
         """Return the price an hour of one of a cluster's nodes; the catalog's for spot. 0 where it is unknown."""
@@ -298,14 +290,12 @@ class SkyClient:
         )
 
     def _is_of_this_user(self, record: Any) -> bool:
-        try:
+        with understood_errors():
             return private_names.is_of_this_user(record, self._sdk)
-        except Exception as error:
-            raise understood(error) from error
 
     def _call(self, ask: Callable[[], Any], limit_s: float, on_request: Callable[[str], None] | None = None) -> Any:
         late, over = threading.Event(), threading.Event()
-        try:
+        with understood_errors():
             request = ask()
             if on_request is not None:
                 on_request(str(request))
@@ -326,20 +316,18 @@ class SkyClient:
             threading.Thread(target=give_up, daemon=True).start()
             try:
                 return repeated(lambda: self._sdk.get(request))
+            except Exception as error:  # a withdrawn request fails with an error of any class
+                if late.is_set():
+                    raise SkyError("late", f"SkyPilot did not answer within {limit_s / 60:g} minutes") from error
+                raise
             finally:
                 over.set()
-        except SkyError:
-            raise
-        except Exception as error:
-            if late.is_set():
-                raise SkyError("late", f"SkyPilot did not answer within {limit_s / 60:g} minutes") from error
-            raise understood(error) from error
 
     def _is_queued(self, request: str) -> bool:
         """Return True if the API server has not begun to work on a request."""
         try:
             found = self._sdk.api_status(request_ids=[request], fields=_TIMES)
-        except Exception:
+        except Exception:  # without an answer its limit holds, as if it were begun
             return False
         return any(one.status == "PENDING" for one in found)
 

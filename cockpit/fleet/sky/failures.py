@@ -2,7 +2,8 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from cockpit.fleet.sky.error_text import sentence
@@ -70,12 +71,23 @@ def understood(error: Exception) -> SkyError:
     return SkyError(kind, _REMEDIES.get(type(error).__name__, "{}").format(text))
 
 
+@contextmanager
+def understood_errors() -> Iterator[None]:
+    """Raise each error of SkyPilot as a SkyError. All are caught: its SDK lists none, and its server passes on any."""
+    try:
+        yield
+    except SkyError:
+        raise
+    except Exception as error:
+        raise understood(error) from error
+
+
 def repeated(ask: Callable[[], T]) -> T:
     """Return the answer to a question. It is asked again, a few times, where the API server failed."""
     for wait_s in BLIPS_S:
         try:
             return ask()
-        except Exception as error:
+        except Exception as error:  # a server that fails is known by its status and words, not by a class
             if not _server_failed(error):
                 raise
         time.sleep(wait_s)
@@ -94,6 +106,6 @@ def read(parse: Callable[[], T]) -> T:
         return parse()
     except SkyError:
         raise
-    except Exception as error:
+    except Exception as error:  # an answer of another shape fails at any access
         why = f"{type(error).__name__}: {sentence(error)}"
         raise SkyError("server", _OTHER_VERSION.format(why)) from error

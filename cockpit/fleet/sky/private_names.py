@@ -38,7 +38,7 @@ def api_server_is_local() -> bool:
         from sky.server import common
 
         return bool(common.is_api_server_local())
-    except Exception:
+    except Exception:  # SkyPilot may move or break what it does not document
         return True
 
 

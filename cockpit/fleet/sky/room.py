@@ -48,7 +48,7 @@ def room_for(task: Any, sdk: Any, quota: Callable[[Any], str]) -> Room:
         for place in sorted(places & set(tables) - set(found)):
             try:
                 found[place] = _by_class(sdk.get(tables[place]()))
-            except Exception as error:
+            except Exception as error:  # a place that fails in any way must not hide the others
                 room.problems.append(f"{NAMES[place]} does not tell its GPUs: {sentence(error)}")
                 found[place] = {}
         for name, count in (one.accelerators or {}).items():
