@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.first_run import ROOT
 from cockpit.fleet.node import confinement
 from cockpit.fleet.node.confinement import Sandbox, Wall, confined, environment_paths
-from cockpit.redteam.run import Range
+from cockpit.redteam.run import RedTeam
 from cockpit.session import corpus
 
 TRIES = 20
@@ -34,7 +34,7 @@ def main() -> None:
             f"a start: {bare:.0f} ms unconfined, {walled:.0f} ms behind {wall}: {walled - bare:+.0f} ms, {ratio:.2f}x"
         )
         environment = {"COCKPIT_DATA_DIR": str(corpus.data_folder()), "COCKPIT_CORPUS": "stdlib"}
-        one = Range(ROOT, Path(place), budget_s, environment, eval_tokens=0)
+        one = RedTeam(ROOT, Path(place), budget_s, environment, eval_tokens=0)
         score, printed = one.measure_baseline()
         print(
             f"a run: {score.run_s:.1f} s, {score.cpu_s:.1f} s of a processor, {printed.training_seconds:.1f} s trained"

@@ -1,4 +1,4 @@
-"""`cockpit redteam`: the range of cheats and honest variants against the walls of this machine."""
+"""`cockpit redteam`: cheating and honest variants against the walls of this machine."""
 
 import json
 import shutil
@@ -11,31 +11,29 @@ from cockpit.cli.errors import CommandError
 from cockpit.cli.locate import repository
 from cockpit.read.wording import count
 from cockpit.redteam.catalogue import EVERY, NOT_TRIED, SHORT
-from cockpit.redteam.run import Range, Result
+from cockpit.redteam.run import RedTeam, Result
 from cockpit.redteam.variants import Variant
 from cockpit.scoring.contract import can_rescore
 from cockpit.session import corpus
 
 
 def redteam(names: Sequence[str], short: bool, seconds: float, as_json: bool) -> int:
-    """Run the range and print what became of each variant. Returns 1 where a cheat was missed or a false alarm rose."""
+    """Run the variants and print what became of each. Returns 1 for a missed cheat or a false alarm."""
     chosen = _chosen(names, short)
     repo = repository(None)
     if not can_rescore(repo):
-        raise CommandError(f"{repo} has no train.py with save_model and load_model: the range edits cockpit's own")
+        raise CommandError(f"{repo} has no train.py with save_model and load_model: the variants edit cockpit's own")
     if not corpus.has_sealed_shard(STDLIB):
         show_progress(f"preparing the corpus {STDLIB}", corpus.run_prepare(repo, STDLIB))
     environment = {"COCKPIT_DATA_DIR": str(corpus.data_folder()), "COCKPIT_CORPUS": STDLIB}
     place = Path(tempfile.mkdtemp(prefix="cockpit-redteam-"))
     results = []
     try:
-        place_range = Range(repo, place, seconds, environment)
+        team = RedTeam(repo, place, seconds, environment)
         if not as_json:
-            print(
-                f"{count(len(chosen), 'variant')}, {seconds:g} s of training each; runs are behind {place_range.wall}"
-            )
-        place_range.measure_baseline()
-        for result in place_range.results(chosen):
+            print(f"{count(len(chosen), 'variant')}, {seconds:g} s of training each; runs are behind {team.wall}")
+        team.measure_baseline()
+        for result in team.results(chosen):
             results.append(result)
             if not as_json:
                 print(f"{said(result):20} {result.variant.name}: {result.variant.what}; {result.why}", flush=True)
@@ -60,7 +58,7 @@ def said(result: Result) -> str:
 
 
 def summary(results: Sequence[Result]) -> str:
-    """Return the counts, and what the range does not try."""
+    """Return the counts, and the kinds of cheats that are not tried."""
     cheats = [result for result in results if not result.variant.honest]
     tried = [result for result in results if not result.not_tried]
     honest = sum(result.variant.honest for result in tried)
@@ -77,7 +75,7 @@ def summary(results: Sequence[Result]) -> str:
 def _chosen(names: Sequence[str], short: bool) -> tuple[Variant, ...]:
     if unknown := set(names) - {variant.name for variant in EVERY}:
         listed = ", ".join(variant.name for variant in EVERY)
-        raise CommandError(f"there is no variant {sorted(unknown)[0]!r} in the range: choose from {listed}")
+        raise CommandError(f"there is no variant {sorted(unknown)[0]!r}: choose from {listed}")
     if names:
         return tuple(variant for variant in EVERY if variant.name in names)
     return SHORT if short else EVERY

@@ -1,4 +1,4 @@
-"""List the variants of the range, its short set, and the cheats that it leaves out."""
+"""List the variants of the red team, its short set, and the cheats that it leaves out."""
 
 from cockpit.redteam import (
     code_cheats,
@@ -31,4 +31,4 @@ NOT_TRIED = (
     "a seed that was chosen for its luck, which the keep rule answers with fresh seeds; training on the library itself,"
     " which the corpus stdlib cannot hide; runs on SkyPilot and on a GPU"
 )
-"""Kinds of cheats that the range leaves out, in a clause."""
+"""Kinds of cheats that the red team leaves out, in a clause."""

@@ -1,4 +1,4 @@
-"""Runs the range on this machine: each variant as a session would run it, behind the same walls and scorer."""
+"""Runs the red team on this machine: each variant as a session would run it, behind the same walls and scorer."""
 
 import hashlib
 import re
@@ -31,27 +31,27 @@ from cockpit.variant.errors import VariantError
 from cockpit.variant.guard import check_variant
 
 SLOTS = tuple(ClusterSpec(f"cpu-{number:02}", "CPU") for number in range(1, 9))
-"""The range is one of eight neighbours: each has an eighth of the machine."""
+"""Eight slots, of which the red team uses one, so that its runs have an eighth of the machine."""
 TIME_LIMIT_S = 600.0
 LIMIT_FACTOR = 20.0
-"""Times its training that a run may take where that is more: a processor's training clock stands while others run."""
+"""A run's limit as a multiple of its training time, if that is more: the training clock counts processor time alone."""
 POLL_S = 0.1
 FIRST_SEED = 1337
 """The seed of the baseline, and of the first run of each variant."""
 EVAL_TOKENS = 16_384
-"""Tokens that the range's prepare.py scores on: a quarter, so that the range takes minutes."""
+"""Tokens that the red team's runs are scored on: a quarter of prepare.py's, so that all of them take minutes."""
 _SMALL = re.compile(r'(Preset\("cpu-small", \d+, \d+, )[\d_]+')
 LEAST_GAIN = 0.001
 """Share of the baseline's score below which a variant has gained nothing."""
 FRESH_PAIRS = 6
 """Fresh runs, each beside one of the baseline, that must repeat a gain before a cheat counts as missed: on a busy
-machine one run may take more steps than another. Three pairs in a row fell to chance once in a range of 150."""
+machine one run may take more steps than another. Three pairs in a row agreed by chance once in 150 variants."""
 WALL_1, WALL_2, WALL_3, GUARD, RULES = "confinement", "runner", "scorer", "guard", "run's verdict"
 QUOTES = "quoting of logs"
 
 
 class RedteamError(CockpitError):
-    """The range cannot run; the message is one sentence."""
+    """The red team cannot run; the message is one sentence."""
 
 
 class Ran(msgspec.Struct, frozen=True):
@@ -95,13 +95,13 @@ class Result(msgspec.Struct, frozen=True):
         return bool(self.caught_by) if self.variant.honest else not self.kept_out
 
 
-class Range:
-    """The range in a folder laid out like a session's, on one slot of this machine."""
+class RedTeam:
+    """The red team in a folder laid out like a session's, on one slot of this machine."""
 
     def __init__(
         self, repo: Path, place: Path, budget_s: float, environment: dict[str, str], eval_tokens: int = EVAL_TOKENS
     ) -> None:
-        """Prepare the range. `eval_tokens` are those that each run is scored on; 0 for prepare.py's own."""
+        """Prepare the folder. `eval_tokens` are those that each run is scored on; 0 for prepare.py's own."""
         self._train = (repo / "train.py").read_text(encoding="utf-8")
         self._prepare = (repo / "prepare.py").read_text(encoding="utf-8")
         if eval_tokens:

@@ -1,4 +1,4 @@
-"""A variant of the range: an edit of train.py that cheats, or an honest one that looks odd."""
+"""A variant of the red team: an edit of train.py that cheats, or an honest one that looks odd."""
 
 import msgspec
 
@@ -20,7 +20,7 @@ TOO_BUSY = "this machine is too busy"
 
 
 class Variant(msgspec.Struct, frozen=True):
-    """One variant of the range."""
+    """One variant of the red team."""
 
     name: str
     what: str
@@ -28,9 +28,9 @@ class Variant(msgspec.Struct, frozen=True):
     edits: tuple[Edit, ...]
     honest: bool = False
     runs: int = 1
-    """Runs, one after the other: the second finds what the first has left."""
+    """Runs, one after the other: the second finds files that the first has left."""
     time_limit_s: float = 0.0
-    """0 for the range's own."""
+    """0 for the usual one."""
     orders: str = ""
     """A line for the agent that reads the log of its run; empty for none."""
     short: bool = False

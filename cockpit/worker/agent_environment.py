@@ -12,13 +12,13 @@ ALWAYS = (
     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
     "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
 )  # fmt: skip
-"""Places, the language, the terminal, and the way to the network."""
+"""Variables of paths, language, terminal and network that every agent inherits."""
 
 
 def agent_environment(agent: HostedAgent, wanted: Iterable[str], environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that the agent inherits: the usual ones, its own, and those that a person named.
 
-    `wanted` holds names and patterns such as `AWS_*`. Cockpit's key is handed on where its name is given in full.
+    `wanted` holds names and patterns such as `AWS_*`. Cockpit's key is passed only if `wanted` has its full name.
     """
     wanted = tuple(wanted)
     known = known_agent(agent)

@@ -15,7 +15,7 @@ from cockpit.fleet.node import system_calls
 from cockpit.fleet.node.confinement import Available, Sandbox, Wall, available, confined, environment_paths
 
 INTERPRETERS = ("node", "bun", "deno")
-"""Programs that agents' scripts name in their first line."""
+"""Interpreters that the first line of an agent's script may name."""
 
 
 class HostedAgentWall:
@@ -47,7 +47,7 @@ class HostedAgentWall:
 
 
 def _programs(words: Sequence[str], session: Path) -> tuple[Path, ...]:
-    """Return the places of the agent's program and what it loads: its installation, or the folder of a script."""
+    """Return the paths of the agent's program and of the code that it loads: its installation, or a script's folder."""
     home = Path.home().resolve()
     found = set(environment_paths((sys.executable,)))
     for name in (words[0], *INTERPRETERS):
@@ -62,7 +62,7 @@ def _programs(words: Sequence[str], session: Path) -> tuple[Path, ...]:
 
 
 def _installation(program: Path, home: Path) -> Iterator[Path]:
-    """Yield the prefix that the program is installed in; of ~/.local and the like only the program's own folder."""
+    """Yield the prefix that the program is installed in; in a home or ~/.local only the program's own folder."""
     for path in (program, program.resolve()):
         prefix = path.parent.parent
         yield path.parent if prefix in (home, home / ".local") else prefix

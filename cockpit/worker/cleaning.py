@@ -17,7 +17,7 @@ STEPS_A_TICK = 1_000
 LISTED = 1_000
 """Entries of a folder that are listed at once."""
 LONG_PATH = 2_000
-"""Bytes of a path from which a folder is moved up: a run may leave folders below any depth."""
+"""Bytes of a path from which its folder is moved up, because a run may nest folders to any depth."""
 RUN_SUFFIX = ".run"
 """Suffix of the folder of a run's runner, beside the run's own."""
 PARTIAL = ".*.partial"

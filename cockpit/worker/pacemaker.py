@@ -13,7 +13,7 @@ from cockpit.session.paths import SessionFolder
 from cockpit.worker.loop import Worker
 
 FULL_BELOW_BYTES = 1 << 20
-"""Free bytes below which a disk counts as full: the last blocks come and go."""
+"""Free bytes below which a disk counts as full, because other programs take and free its last blocks."""
 
 
 class Pacemaker:
@@ -25,7 +25,7 @@ class Pacemaker:
         self._folder = folder
         self._on_beat = on_beat
         self._writing = threading.Lock()
-        """Held while a heartbeat is written, so that none overwrites the one that says that the worker ends."""
+        """Held while a heartbeat is written, so that none overwrites the last one, which says that the worker ends."""
 
     def follow(self, worker: Worker) -> None:
         self.worker, self.note = worker, ""

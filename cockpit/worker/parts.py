@@ -27,7 +27,7 @@ class WorkerParts(msgspec.Struct, frozen=True, kw_only=True):
     store: VariantStore
     clock: Clock
     wake: threading.Event
-    """Set where something has happened that the worker should not sleep through."""
+    """Set to wake the worker for something that should not wait."""
     proposers: dict[str, Proposer]
     make_agent: Callable[[HostedAgent], AgentProposer] = no_agents
     """Makes the proposer of a hosted agent."""
@@ -40,7 +40,7 @@ class WorkerParts(msgspec.Struct, frozen=True, kw_only=True):
     corpus: str = ""
     """The label of the corpus that runs on this machine train on; empty if none is here."""
     inline: bool = False
-    """Proposers answer in the worker's own thread: for a clock that jumps."""
+    """True if proposers answer in the worker's own thread, as a clock that jumps requires."""
     host: str = ""
     user: str = ""
     pid: int = 0

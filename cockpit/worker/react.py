@@ -70,7 +70,7 @@ class Reactor:
         return self._folders.has_work or self._cleaning.has_work
 
     def continue_work(self, state: State) -> list[Event]:
-        """Carry on with effects that take more than one tick. Returns what is known of them."""
+        """Continue effects that take more than one tick. Returns the events of those that ended or failed."""
         self._folders.new_tick()
         self._cleaning.new_tick()
         return [*self._submit_written(state), *self._clean_on()]
@@ -200,7 +200,7 @@ class Reactor:
         return self._clean_on()
 
     def _clean_on(self) -> list[Event]:
-        """Carry on with cleaning. Returns what went wrong."""
+        """Continue cleaning. Returns a Trouble for each cleaning that failed."""
         return self._troubles(self._cleaning.continue_work())
 
     def _troubles(self, found: list[tuple[str, str]]) -> list[Event]:

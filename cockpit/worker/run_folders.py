@@ -42,7 +42,7 @@ class RunFolders:
         return attempt in self._writing
 
     def begin(self, job: Job, commit: str, links: Mapping[str, str]) -> None:
-        """Begin to write the tree of a commit into the job's folder. One that was begun for the attempt is used."""
+        """Begin to write the tree of a commit into the job's folder. One that was begun is continued."""
         begun = self._writing.get(job.name)
         if begun is not None:
             begun.job = job

@@ -28,8 +28,7 @@ def shortage(error: BaseException | None) -> str:
 
 
 def is_closed(error: BaseException | None) -> bool:
-    """Return True for an error of a file that this user may not use now, that its disk does not give, or that has
-    another kind."""
+    """Return True if this user may not use a file now, its disk fails, or something of another kind is in its place."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in CLOSED:
             return True

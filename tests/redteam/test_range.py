@@ -1,4 +1,4 @@
-"""The range: every cheat is a real edit of train.py, and the short set is caught behind this machine's walls."""
+"""The red team: every cheat is a real edit of train.py, and the short set is caught behind this machine's walls."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,7 @@ from cockpit.cli.redteam import said, summary
 from cockpit.core.model import Metrics, Outcome
 from cockpit.core.rescore import Rescore
 from cockpit.redteam.catalogue import EVERY, SHORT
-from cockpit.redteam.run import FIRST_SEED, FRESH_PAIRS, GUARD, WALL_2, WALL_3, Ran, Range, Result
+from cockpit.redteam.run import FIRST_SEED, FRESH_PAIRS, GUARD, WALL_2, WALL_3, Ran, RedTeam, Result
 from cockpit.redteam.variants import TOO_BUSY, Variant
 from cockpit.variant.edits import apply_edits
 from tests.scoring.conftest import ROOT, environment
@@ -42,7 +42,7 @@ def test_the_page_on_trust_shows_what_became_of_every_variant_once() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="runs are unconfined here")
 @pytest.mark.timeout(1200)
 def test_the_short_set_is_kept_out_without_a_false_alarm(data: Path, tmp_path: Path) -> None:
-    place = Range(ROOT, tmp_path, 3.0, environment(data))
+    place = RedTeam(ROOT, tmp_path, 3.0, environment(data))
     place.measure_baseline()
     found = {result.variant.name: result for result in place.results(SHORT)}
     assert {name: (result.caught_by, result.why) for name, result in found.items() if result.bad} == {}
@@ -59,7 +59,7 @@ def test_the_short_set_is_kept_out_without_a_false_alarm(data: Path, tmp_path: P
 def test_a_cheat_is_missed_where_fresh_runs_repeat_its_gain(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scores: tuple[float | None, ...], missed: bool
 ) -> None:
-    place = Range(ROOT, tmp_path, 3.0, {})
+    place = RedTeam(ROOT, tmp_path, 3.0, {})
     coming, ran = iter((0.9, *scores)), []
 
     def run(name: str, source: str, limit_s: float, seed: int = FIRST_SEED) -> Ran:
@@ -79,7 +79,7 @@ def test_a_cheat_is_missed_where_fresh_runs_repeat_its_gain(
 
 
 def test_a_run_that_a_busy_machine_ends_is_not_called_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = Range(ROOT, tmp_path, 3.0, {})
+    place = RedTeam(ROOT, tmp_path, 3.0, {})
     late = Ran(Outcome.TIMEOUT, "it ran past its time limit", None, None, "")
     monkeypatch.setattr(place, "_run", lambda *arguments: late)
     chosen = [variant for variant in EVERY if variant.name in ("scaled-metric", "time-out-as-success", "half-depth")]

@@ -1,4 +1,4 @@
-"""Commands that test trust: the range of cheats, and the audit of results from elsewhere."""
+"""Commands that test trust: the red team, and the audit of results from elsewhere."""
 
 from argparse import Namespace
 
