@@ -3,6 +3,11 @@
 from cockpit.core.curves import Point, loss_at, points_of
 from cockpit.core.model import Outcome
 from cockpit.core.state import State
+from cockpit.decide.early_stopping import LOOKS
+
+COMPARED_FROM = LOOKS[0]
+"""The fraction of the budget from which losses are compared, as early stopping does. Before it the loss falls steeply,
+and a second of delay shows more than a change."""
 
 
 def rival_curve(state: State, hardware: str) -> list[Point]:
@@ -21,6 +26,11 @@ def rival_curve(state: State, hardware: str) -> list[Point]:
 
 
 def rival_loss(state: State, hardware: str, fraction: float) -> float | None:
-    """Return the incumbent's training loss at a fraction of the budget; past its last point the last loss."""
+    """Return the incumbent's training loss at a fraction of the budget; past its last point the last loss.
+
+    None before COMPARED_FROM.
+    """
+    if fraction < COMPARED_FROM:
+        return None
     curve = rival_curve(state, hardware)
     return loss_at(curve, min(fraction, curve[-1][0])) if curve else None

@@ -165,3 +165,12 @@ async def test_the_crosshair_of_a_running_run_begins_at_its_end(screen_on: Opene
         assert "30–80% of the run: loss at 55%" in words_on(app)
         await press(pilot, "1", "enter", "v")
         assert "loss, from 25% of the budget" in words_on(app)
+
+
+@pytest.mark.parametrize(("at", "told"), [(0.05, False), (0.5, True)])
+def test_a_difference_is_good_or_bad_only_where_it_tells_something(at: float, told: bool) -> None:
+    curves = learning_curves(NIGHT, ["e0012", "e0003"])
+    rows = draw_learning_curves(NIGHT, curves, CurvesLook(at=at), 100, 24, DARK)
+    said = [part.style for row in rows for part in row if part.text.strip()[:1] in ("+", "−")]
+    judged = {DARK["good"].color, DARK["bad"].color}
+    assert said and any(style and style.color in judged for style in said) == told

@@ -10,6 +10,7 @@ from cockpit.core.state import State
 from cockpit.read.axis import log_ticks, ticks
 from cockpit.read.changes import change_parts
 from cockpit.read.learning_curves import LearningCurve
+from cockpit.read.rival import COMPARED_FROM
 from cockpit.tui.figures import bare, short_name, signed
 from cockpit.tui.plain import plain
 from cockpit.tui.rows import Ink, Row, side_by_side
@@ -268,11 +269,13 @@ def _loss_words(curve: LearningCurve, at: float) -> str:
 
 
 def _difference(curves: Sequence[LearningCurve], curve: LearningCurve, at: float) -> tuple[str, str]:
-    """Return the difference in loss to the incumbent's at the crosshair, and its ink."""
+    """Return the difference in loss to the incumbent's at the crosshair, and its ink; dim where it is too early to
+    tell."""
     if curve.is_incumbent:
         return "best", "dim"
     loss = curve.loss(at)
     against = next((other.loss(at) for other in curves if other.is_incumbent), None)
     if loss is None or against is None:
         return "", "dim"
-    return signed(loss - against, 4), "good" if loss < against else "bad"
+    ink = "dim" if at < COMPARED_FROM else "good" if loss < against else "bad"
+    return signed(loss - against, 4), ink
