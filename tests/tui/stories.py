@@ -244,6 +244,18 @@ def evaluating() -> Story:
     return story
 
 
+def starting() -> Story:
+    """Return two clusters, of which the first has a run that is submitted and has not begun."""
+    story = Story(session("starting", 2, 0))
+    wave = story.propose("What does the unchanged train.py score?", {}, "baseline", kind=WaveKind.BASELINE)
+    run = Attempt("e0000.1", "e0000", AttemptKind.ARM, seed=1, rule="baseline")
+    story.tell(Approved(at=story.at, wave=wave, author=DECISIONS, rule="baseline", attempts=[run]))
+    story.launch()
+    story.submit("e0000.1", next(iter(story.state.clusters)))
+    story.at += 20
+    return story
+
+
 def empty() -> Story:
     """Return a new session: no cluster is up, nothing has run."""
     return Story(session("fresh"))

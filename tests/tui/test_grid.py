@@ -3,11 +3,11 @@
 import pytest
 
 from cockpit.cli.show import status_text
-from cockpit.core.model import ClusterState
+from cockpit.core.model import AttemptStatus, ClusterState
 from cockpit.session.heartbeat import WorkerStatus
 from cockpit.tui.theme import DARK
 from cockpit.tui.views.changes import Wording
-from cockpit.tui.views.clusters import EVALUATING, ClusterView, cluster_view, summary
+from cockpit.tui.views.clusters import EVALUATING, ClusterView, cluster_view, standing, summary
 from cockpit.tui.views.summary import money_parts
 from cockpit.tui.widgets.grid import CELL_WIDTH, cell_rows
 from cockpit.tui.widgets.talk import text_of
@@ -90,3 +90,24 @@ def test_a_cluster_whose_run_starts_is_not_counted_as_idle() -> None:
     assert cluster_view(state, cluster, state.now).word == "starting"
     assert "1 starting" in summary(state) and "starting" not in before
     assert ("idle" in summary(state)) == ("idle" in before)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("keys", [(), ("3",)], ids=["the clusters", "the log"])
+async def test_the_log_of_a_run_that_starts_has_its_name(screen_on: Opener, keys: tuple[str, ...]) -> None:
+    app = screen_on("starting")
+    async with shown(app, 120, 34) as pilot:
+        await press(pilot, *keys)
+        said = words_on(app)
+        assert "◔ gpu-01" in said and "e0000.1 gpu-01 starting  0 lines" in said and "No output yet." in said
+
+
+def test_a_run_has_a_word_beside_its_name_until_it_trains() -> None:
+    state = stories.starting().state
+    attempt = state.attempts["e0000.1"]
+    cluster = state.clusters[attempt.cluster]
+    assert standing(state, attempt) == "starting"
+    cluster.state = ClusterState.BUSY
+    assert standing(state, attempt) == "submitted", "another run is on its cluster"
+    attempt.status = AttemptStatus.RUNNING
+    assert standing(state, attempt) == ""

@@ -25,7 +25,7 @@ from cockpit.tui.figures import clock, difference_words, duration, score_words, 
 from cockpit.tui.plain import plain, width_of, wrap
 from cockpit.tui.rows import Ink, Row, hint_rows, title_row
 from cockpit.tui.screens.base import CockpitScreen, ScreenContext
-from cockpit.tui.views.clusters import EVALUATING
+from cockpit.tui.views.clusters import EVALUATING, standing
 from cockpit.tui.views.diffs import diff_lines
 from cockpit.tui.views.review import glyph_of
 from cockpit.tui.widgets.bars import Footer
@@ -241,7 +241,7 @@ class ExperimentScreen(CockpitScreen):
             feed = self.session.feed
             run = state.attempts.get(attempt)
             self.log_view.metric = state.session.metric.name
-            self.log_view.standing = EVALUATING if run is not None and is_evaluating(run) else ""
+            self.log_view.standing = standing(state, run) if run is not None else ""
             path = feed.folder.log(attempt) if attempt else None
             self.log_view.show(attempt, path, lambda: feed.log_share(attempt))
             self.log_view.tick()

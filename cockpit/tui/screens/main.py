@@ -11,7 +11,7 @@ from textual.widgets import Input
 from cockpit.agent.claude import turn_status
 from cockpit.core.model import ClusterState
 from cockpit.core.state import State
-from cockpit.read.attempts import current_attempt, is_evaluating
+from cockpit.read.attempts import current_attempt
 from cockpit.read.listeners import address_words
 from cockpit.read.result_query import parse_query
 from cockpit.tui.actions.effects import SearchStep
@@ -21,7 +21,7 @@ from cockpit.tui.log_index import last_lines
 from cockpit.tui.plain import plain
 from cockpit.tui.screens import layout
 from cockpit.tui.screens.base import CockpitScreen, ScreenContext
-from cockpit.tui.views.clusters import EVALUATING
+from cockpit.tui.views.clusters import standing
 from cockpit.tui.views.entries import next_match
 from cockpit.tui.views.summary import header_needs
 from cockpit.tui.widgets.bars import Footer, Header
@@ -180,7 +180,7 @@ class MainScreen(CockpitScreen):
         cluster = state.attempts[attempt].cluster
         feed = self.session.feed
         self.log_pane.metric = state.session.metric.name
-        self.log_pane.standing = EVALUATING if is_evaluating(state.attempts[attempt]) else ""
+        self.log_pane.standing = standing(state, state.attempts[attempt])
         self.log_pane.show(f"{attempt} {cluster}", feed.folder.log(attempt), lambda: feed.log_share(attempt))
 
     def _show_setup(self, state: State) -> bool:
@@ -205,9 +205,8 @@ class MainScreen(CockpitScreen):
         cluster = state.clusters.get(self.grid.selected)
         if cluster is None:
             return ""
-        if cluster.running:
-            return cluster.running
-        return next((name for name in reversed(state.recent) if state.attempts[name].cluster == cluster.name), "")
+        ended = (name for name in reversed(state.recent) if state.attempts[name].cluster == cluster.name)
+        return cluster.running or next(ended, "") or next(iter(cluster.ahead), "")
 
     def with_selection(self, here: Here) -> Here:
         attempt = self._attempt(here.state)

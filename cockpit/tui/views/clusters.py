@@ -156,6 +156,16 @@ def about(state: State, experiment: str, kind: str = "") -> Wording:
     return joined(kind, "baseline" if experiment == state.baseline else "", change_wording(known))
 
 
+def standing(state: State, attempt: Attempt) -> str:
+    """Return the word beside the name of a run whose log is shown; empty for one that trains or has ended."""
+    cluster = state.clusters.get(attempt.cluster)
+    if cluster is not None and cluster.state is ClusterState.IDLE and cluster.ahead[:1] == [attempt.id]:
+        return STARTING
+    if is_evaluating(attempt):
+        return EVALUATING
+    return "" if attempt.status in (AttemptStatus.RUNNING, AttemptStatus.ENDED) else str(attempt.status)
+
+
 def summary(state: State) -> str:
     """Return the number of clusters in each state, those that need a person first."""
     counts: dict[str, int] = {}
