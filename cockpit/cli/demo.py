@@ -29,7 +29,7 @@ AS_COCKPIT = (
 
 def demo(speed: float, clusters: int, mouse: bool) -> int:
     """Play the night until the person leaves, then stop its worker; the session is kept. Returns the exit status."""
-    need_terminal("cockpit demo")
+    need_terminal("demo")
     from cockpit.create import new_session
     from cockpit.create.plan import Plan
     from cockpit.session import worker_process

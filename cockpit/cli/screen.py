@@ -21,7 +21,7 @@ FRAMES_OVER_SSH = "15"
 
 def open_session(name: str | None, repo: str | None, mouse: bool) -> int:
     """Open the screen on a session, which is made if there is none. Returns the exit status."""
-    need_terminal("cockpit")
+    need_terminal("the screen")
     from cockpit.session import worker_process
 
     folder = existing(name, repo)
@@ -71,7 +71,7 @@ def existing(name: str | None, repo: str | None) -> SessionFolder | None:
 
 def watch(name: str | None, mouse: bool) -> int:
     """Show a session read-only until the watcher leaves. Returns the exit status."""
-    need_terminal("cockpit watch")
+    need_terminal("watch")
     from cockpit.tui.app import run
 
     folder = session(name)
@@ -88,7 +88,7 @@ def watch_by_web(name: str | None, host: str, port: int) -> int:
 
 def replay(name: str | None, speed: float, mouse: bool) -> int:
     """Play a stored session until the person leaves. Returns the exit status."""
-    need_terminal("cockpit replay")
+    need_terminal("replay")
     from cockpit.tui.app import replay
 
     folder = session(name)
@@ -114,14 +114,14 @@ def screen_settings(repo: str, watch: bool = False) -> ScreenSettings:
     return screen
 
 
-def need_terminal(command: str) -> None:
+def need_terminal(what: str) -> None:
     """Raise CommandError if there is no terminal to draw on."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise CommandError(f"{command} needs a terminal: use `cockpit status --json` from a script, or `ssh -t`")
+        raise CommandError(f"{what} needs a terminal: use `cockpit status --json` from a script, or `ssh -t`")
     if not sys.stderr.isatty():
-        raise CommandError(f"{command} draws on standard error, which is not a terminal here: run it without `2>`")
+        raise CommandError(f"{what} draws on standard error, which is not a terminal here: run it without `2>`")
     if os.environ.get("TERM", "") in ("", "dumb"):
-        raise CommandError(f"{command} cannot draw on this terminal (TERM={os.environ.get('TERM', '')!r}): set TERM")
+        raise CommandError(f"{what} cannot draw on this terminal (TERM={os.environ.get('TERM', '')!r}): set TERM")
     if os.environ.get("SSH_CONNECTION"):
         os.environ.setdefault("TEXTUAL_FPS", FRAMES_OVER_SSH)  # read when Textual is loaded
 

@@ -52,6 +52,7 @@ def test_a_command_that_draws_needs_a_terminal_and_names_one_that_does_not(
 ) -> None:
     said = refusal(cockpit(place, *command, cwd=place / "repo"))
     assert "needs a terminal" in said and "status --json" in said
+    assert not said.startswith("cockpit"), "the name is before each sentence already"
     assert no_session(place)
 
 

@@ -141,7 +141,7 @@ def test_the_screen_runs_in_place_of_any_other_command(server: Server, tmp_path:
         screen.wait_for("WATCHING", "cpu-01")
     done = subprocess.run([*server.ssh(), f"touch {touched}"], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("cockpit: cockpit watch needs a terminal")
+    assert done.stderr.startswith("cockpit: watch needs a terminal")
     copied = subprocess.run([*server.ssh("-s"), "sftp"], input=b"", capture_output=True, timeout=60)
     assert copied.returncode != 0
     assert not touched.exists()
@@ -193,7 +193,7 @@ def test_the_documented_match_keeps_the_variables_of_loader_and_shell_out(
         for sent in (f"LD_PRELOAD={tmp_path}/evil.so", f"LD_AUDIT={tmp_path}/evil.so", f"BASH_ENV={tmp_path}/evil.sh"):
             command = server.ssh("-o", f"SetEnv={sent} ENV={tmp_path}/evil.sh")
             done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-            assert "cockpit watch needs a terminal" in done.stderr
+            assert "watch needs a terminal" in done.stderr
     finally:
         server.close()
     assert touched.exists() != documented, "what is sent does act where nothing keeps it out"
