@@ -31,7 +31,7 @@ def ready_corpus(repo: Path, configured: Settings, cpu: bool) -> str:
 
 
 def _fetch_sealed_shard(repo: Path) -> None:
-    """Fetch the text that no run sees, once; without it the session says that its runs are scored by themselves."""
+    """Fetch the text that no run sees, once; without it the session says that its runs are self-scored."""
     path = sealed.sealed_shard(repo)
     if path is not None and not path.exists():
         try:

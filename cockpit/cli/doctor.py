@@ -25,6 +25,7 @@ from cockpit.create.error import CreateError
 from cockpit.fleet.local.devices import cores, devices, driver_trouble
 from cockpit.fleet.node import confinement
 from cockpit.fleet.secret_names import is_secret
+from cockpit.read.checks import ARE_SELF_SCORED
 from cockpit.report.results import clean
 from cockpit.scoring.contract import can_rescore, is_upstream
 from cockpit.scoring.sealed import sealed_shard
@@ -230,7 +231,7 @@ def _inheritance(configured: settings.Settings, agent: HostedAgent) -> str:
 def _scores(where: Path, fleet: str) -> Finding:
     """Check if the score of a would-be keep is computed outside its run, on this machine and on SkyPilot."""
     if not can_rescore(where):
-        said = "runs are scored by themselves: train.py has no save_model and load_model, or prepare.py no sealed_shard"
+        said = f"runs {ARE_SELF_SCORED}: train.py has no save_model and load_model, or prepare.py no sealed_shard"
         return Finding("scores", said)
     if is_upstream(where) and fleet == "sky":
         said = "the score of a would-be keep is computed outside its run; a node fetches the sealed shard for that"
@@ -244,7 +245,7 @@ def _scores(where: Path, fleet: str) -> Finding:
     lacking = [name for name in names if not corpus.has_sealed_shard(name)]
     if lacking:
         remedy = f"`python prepare.py --corpus {lacking[0]}` makes it"
-        said = f"runs on {lacking[0]} are scored by themselves: it has no sealed shard"
+        said = f"runs on {lacking[0]} {ARE_SELF_SCORED}: it has no sealed shard"
         return Finding("scores", said, remedy, needed=False)
     return Finding("scores", "the score of a would-be keep is computed outside its run")
 

@@ -10,7 +10,7 @@ from cockpit.create.data_paths import outside_data
 from cockpit.create.knob_ranges import knobs_note
 from cockpit.create.links import input_notes
 from cockpit.create.plan import Plan
-from cockpit.create.rescoring import scored_by_themselves
+from cockpit.create.rescoring import why_self_scored
 from cockpit.create.scorer_imports import edited_imports
 from cockpit.create.sky_session import read_task_file
 from cockpit.create.time_budget import OwnBudget, budget_note
@@ -27,7 +27,7 @@ def notes_of(plan: Plan, session: Session, variant: Variant, at: float) -> list[
     if variant.note:
         notes.append(Trouble(at=at, text=variant.note))
     if session.rescore == "" and not session.metric.score_command and plan.settings.research.rescore != "off":
-        notes.append(Said(at=at, author="cockpit", text=scored_by_themselves(plan, session)))
+        notes.append(Said(at=at, author="cockpit", text=why_self_scored(plan, session)))
     if session.metric.name != DEFAULT_NAME or session.metric.is_higher_better:
         text = f"The metric is {session.metric.name}, {session.metric.better}"
         name, given = session.metric.name, plan.settings.research.direction

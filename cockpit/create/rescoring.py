@@ -4,6 +4,7 @@ from cockpit.core.metric import DEFAULT_NAME
 from cockpit.core.session import FleetSpec, Session
 from cockpit.create.checks import is_val_bpb
 from cockpit.create.plan import Plan
+from cockpit.read.checks import ARE_SELF_SCORED
 from cockpit.scoring.contract import can_rescore, is_upstream
 from cockpit.scoring.sealed import sealed_shard
 from cockpit.session.corpus import has_sealed_shard
@@ -11,7 +12,7 @@ from cockpit.session.metric_settings import metric_of
 
 
 def rescored_runs(plan: Plan, spec: FleetSpec) -> str:
-    """Return which runs have their score computed outside them; empty if none can: the scores are their own word."""
+    """Return which runs have their score computed outside them; empty if none can: each prints its own score."""
     setting = plan.settings.research.rescore
     if setting == "off" or spec.simulated or plan.settings.research.command or not can_rescore(plan.repo):
         return ""
@@ -28,9 +29,9 @@ def _has_sealed_shard(plan: Plan) -> bool:
     return sealed is not None and sealed.exists()
 
 
-def scored_by_themselves(plan: Plan, session: Session) -> str:
+def why_self_scored(plan: Plan, session: Session) -> str:
     """Return why no score of the session is computed outside its run, in a sentence."""
-    said = "runs are scored by themselves: "
+    said = f"runs {ARE_SELF_SCORED}: "
     if session.fleet.simulated:
         return said + "they are simulated"
     if plan.settings.research.command:

@@ -10,11 +10,11 @@ from cockpit.read.second_metrics import second_words
 from cockpit.read.wording import count
 
 UNCHECKED_IMPORT = "imported, unchecked"
-BY_THEMSELVES = "scored by themselves"
 BY_COMMAND = "scored after its run by the session's score command"
 BY_ITSELF = "scored by its own run"
 RESCORED, SELF_SCORED, COMMAND_SCORED, FAILED_PROBE = "rescored", "self-scored", "command-scored", "failed a probe"
 UNCONFINED = "unconfined"
+ARE_SELF_SCORED = "are self-scored (each prints its own score)"
 MARKS = {RESCORED: "✓", COMMAND_SCORED: "✓", SELF_SCORED: "?", FAILED_PROBE: "✗"}
 """The mark of each origin of a score, for tables without room for the word."""
 
@@ -33,9 +33,9 @@ def unchecked(state: State) -> list[str]:
         runs = f"{open_runs:,} of {count(walls.total(), 'run')}"
         found.append(f"unconfined: {runs} could read and write {reach}")
     if not session.rescore and not session.metric.score_command:
-        found.append(f"{BY_THEMSELVES}: every score is the word of its own run")
+        found.append(f"{SELF_SCORED}: each run printed its own score")
     elif trouble := scorer_trouble(state):
-        found.append(f"{BY_THEMSELVES}: the baseline could not be scored outside its run: {trouble}")
+        found.append(f"{SELF_SCORED}: the baseline could not be scored outside its run: {trouble}")
     elif any(run.hardware != "CPU" for run in state.attempts.values() if run.rescore):
         found.append("the scorer has not been tried on a GPU by its makers: compare its score with the printed one")
     return found

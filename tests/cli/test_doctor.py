@@ -150,7 +150,7 @@ def test_why_nothing_would_be_launched_is_one_sentence(output: str, said: str) -
 def test_a_repository_in_upstreams_shape_is_scored_outside_its_runs_on_both_fleets(tmp_path: Path) -> None:
     write(tmp_path)
     assert _scores(tmp_path, "sky").said.endswith("a node fetches the sealed shard for that")
-    assert "by themselves" not in _scores(tmp_path, "local").said
+    assert "self-scored" not in _scores(tmp_path, "local").said
 
 
 def found_in(place: Path, monkeypatch: pytest.MonkeyPatch, settings_text: str) -> dict[str, Finding]:

@@ -76,7 +76,7 @@ def test_a_scorer_that_refuses_the_baseline_refuses_nothing_else(why: Rescore) -
     assert world.state.incumbent == better
     [walls, told] = unchecked(local(world))
     assert walls.startswith("unconfined: ")
-    assert told.startswith("scored by themselves: the baseline could not be scored outside its run: ")
+    assert told.startswith("self-scored: the baseline could not be scored outside its run: ")
 
 
 def local(world: World) -> State:

@@ -29,12 +29,12 @@ def test_an_unconfined_run_is_named_in_the_session_and_beside_its_experiment() -
 
 
 def test_a_session_whose_runs_score_themselves_says_so() -> None:
-    assert unchecked(state_with(rescore="")) == ["scored by themselves: every score is the word of its own run"]
+    assert unchecked(state_with(rescore="")) == ["self-scored: each run printed its own score"]
 
 
 def test_runs_on_skypilot_are_named_unchecked() -> None:
     state = state_with(kind="sky", wall="", rescore="")
-    assert [line.split(":")[0] for line in unchecked(state)] == ["unconfined", "scored by themselves"]
+    assert [line.split(":")[0] for line in unchecked(state)] == ["unconfined", "self-scored"]
     assert checks_of(state, state.experiments["e0000"]) == "confinement unchecked; scored by its own run"
 
 
@@ -59,7 +59,7 @@ def test_a_score_from_outside_is_shown_with_its_probes(found: Rescore, words: st
 
 def test_the_report_shows_what_is_unchecked() -> None:
     page = html(state_with(wall="unconfined", rescore=""), 10.0)
-    assert "unconfined: 1 of 1 run" in page and "scored by themselves" in page
+    assert "unconfined: 1 of 1 run" in page and "self-scored" in page
 
 
 @pytest.mark.parametrize(
