@@ -22,6 +22,8 @@ SILENT_S, LOOK_EVERY_S = 30.0, 1.0
 UMASK = 0o027
 """The worker's umask: the session's group may read the files that it writes."""
 LOG_MODE = 0o640
+RESTARTED_WITHIN_S = 30.0
+"""Seconds after the last heartbeat of a crashed worker within which its watchdog may still start another."""
 WATCHDOG, WORKER = "cockpit.worker.watchdog", "cockpit.worker.main"
 """The modules of the process that starts a worker, again after a crash, and of the worker's own."""
 
@@ -122,7 +124,7 @@ def terminate(folder: SessionFolder, wait_s: float = 15.0) -> bool:
     """
     now = worker_status(folder)
     if now.state == "stopped":
-        return True
+        return _end_restart(folder)
     if now.host not in ("", socket.gethostname()):
         raise WorkerError(f"the worker runs on {now.host}: stop it there")
     pid = _worker_of(folder, now.pid)
@@ -136,6 +138,23 @@ def terminate(folder: SessionFolder, wait_s: float = 15.0) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+def _end_restart(folder: SessionFolder) -> bool:
+    """End the watchdog of a worker that has crashed a moment ago, before it starts another. Returns True if none
+    runs."""
+    heartbeat = read_heartbeat(folder)
+    if heartbeat is None or heartbeat.stopped or heartbeat.age_s() > RESTARTED_WITHIN_S:
+        return True
+    import psutil  # it would delay each command, and few end a worker that has crashed
+
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if WATCHDOG in words and _is_same(words[-1].removeprefix("--session="), folder):
+            with contextlib.suppress(psutil.Error):
+                process.terminate()
+                process.wait(RESTARTED_WITHIN_S)
+    return not is_locked(folder)
 
 
 def _worker_of(folder: SessionFolder, likely: int) -> int:

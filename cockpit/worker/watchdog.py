@@ -43,7 +43,7 @@ class Watchdog:
             began, kills = time.monotonic(), out_of_memory_kills()
             status = self._run_worker(crash)
             crash = crash_of(status, out_of_memory_kills() > kills)
-            if not crash or self._asked_to_end:
+            if not crash or self._is_ending():
                 return status
             crashes = 1 if time.monotonic() - began > CRASH_FORGOTTEN_S else crashes + 1
             if crashes > CRASHES_AT_MOST:
@@ -51,6 +51,11 @@ class Watchdog:
                 return status
             print(f"the worker was ended by {crash}: it is started again", flush=True)
             time.sleep(RESTART_AFTER_S)
+            if self._is_ending():
+                return status
+
+    def _is_ending(self) -> bool:
+        return self._asked_to_end > 0
 
     def end(self, number: int, frame: object) -> None:
         """Pass a signal that asks for the end on to the worker, and start no other one."""

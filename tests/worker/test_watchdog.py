@@ -83,6 +83,15 @@ def test_the_watchdog_passes_a_signal_that_asks_for_the_end_on(running: SessionF
 
 
 @pytest.mark.timeout(120)
+def test_a_stop_right_after_a_crash_starts_no_other_worker(running: SessionFolder) -> None:
+    os.kill(lock.worker_status(running).pid, signal.SIGSEGV)
+    wait_for(lambda: lock.worker_status(running).state == "stopped", 20, "the crash")
+    assert worker_process.terminate(running)
+    assert processes_of(running) == []
+    assert lock.worker_status(running).state == "stopped"
+
+
+@pytest.mark.timeout(120)
 def test_a_worker_whose_watchdog_is_killed_continues(running: SessionFolder) -> None:
     pid, seq = lock.worker_status(running).pid, state_of(running).seq
     psutil.Process(pid).parent().kill()
