@@ -268,6 +268,10 @@ class Attempt(msgspec.Struct, omit_defaults=True, gc=False):
     message: str = ""
     preempted: bool = False  # its cloud took the machine back
     reserved_usd: float = 0.0
+    usd_per_hour: float = 0.0
+    """The price of its cluster when it ended; 0 until then, or if it was unknown."""
+    repriced_usd: float = 0.0
+    """Dollars by which its time at earlier prices of its cluster differs from the same time at the last."""
     wall: str = ""
     """How the run is confined: `bubblewrap`, `landlock` or `unconfined`; empty if its fleet does not report it."""
     rescore: Rescore | None = None

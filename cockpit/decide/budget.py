@@ -120,8 +120,7 @@ def _left_of_run_usd(attempt: Attempt, cluster: Cluster, now: float, is_next: bo
         return 0.0
     start_usd = START_S / 3600 * cluster.usd_per_hour
     if attempt.status is AttemptStatus.RUNNING:
-        spent = max(0.0, now - attempt.started_at) / 3600 * cluster.usd_per_hour
-        return max(0.0, attempt.reserved_usd - start_usd - spent)
+        return max(0.0, attempt.reserved_usd - start_usd - paid_usd(attempt, cluster, now))
     if is_next and cluster.state is ClusterState.IDLE:
         spent = max(0.0, now - max(attempt.submitting_at, cluster.since)) / 3600 * cluster.usd_per_hour
         return attempt.reserved_usd - min(start_usd, spent)
@@ -153,6 +152,13 @@ def price(state: State, cluster: Cluster) -> float:
     if cluster.usd_per_hour or cluster.up_at or state.session.fleet.kind != "sky":
         return cluster.usd_per_hour
     return max((other.usd_per_hour for other in state.clusters.values()), default=0.0)
+
+
+def paid_usd(attempt: Attempt, cluster: Cluster, now: float) -> float:
+    """Return the dollars that a run which has started has cost up to `now`, at the prices of its time."""
+    until = attempt.ended_at if attempt.status is AttemptStatus.ENDED else now
+    usd_per_hour = attempt.usd_per_hour or cluster.usd_per_hour
+    return max(0.0, until - attempt.started_at) / 3600 * usd_per_hour + attempt.repriced_usd
 
 
 def run_usd(state: State, cluster: Cluster) -> float:

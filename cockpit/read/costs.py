@@ -7,6 +7,7 @@ import msgspec
 
 from cockpit.core.model import Attempt, AttemptStatus, ClusterState, Experiment, ExperimentStatus, Wave, WaveStatus
 from cockpit.core.state import State
+from cockpit.decide.budget import paid_usd
 from cockpit.decide.schedule import expected_run_s
 
 CPU = "CPU"
@@ -23,12 +24,11 @@ class WaveCost(msgspec.Struct, frozen=True):
 
 
 def run_usd(state: State, attempt: Attempt, now: float) -> float:
-    """Return the dollars a run has cost up to `now`, by its cluster's price."""
+    """Return the dollars a run has cost up to `now`, at the prices of its time."""
     cluster = state.clusters.get(attempt.cluster)
     if cluster is None or not attempt.started_at:
         return 0.0
-    until = attempt.ended_at if attempt.status is AttemptStatus.ENDED else now
-    return max(0.0, until - attempt.started_at) / 3600 * cluster.usd_per_hour
+    return paid_usd(attempt, cluster, now)
 
 
 def spent_usd(state: State, arms: Iterable[Experiment], now: float) -> float:

@@ -43,6 +43,7 @@ from cockpit.fleet.base import (
     TaskSeen,
 )
 from cockpit.fleet.run_log import RunLog, RunRules, RunVerdict
+from cockpit.read.costs import run_usd
 from cockpit.read.wording import duration, money
 from cockpit.scoring.judge import counted, judged
 
@@ -389,8 +390,8 @@ def _loss(state: State, report: ClusterTrouble) -> str:
     cluster = state.clusters[report.cluster]
     if not report.lost or not cluster.running:
         return ""
-    trained_s = max(0.0, report.at - state.attempts[cluster.running].started_at)
-    usd = trained_s / 3600 * cluster.usd_per_hour
+    attempt = state.attempts[cluster.running]
+    trained_s, usd = max(0.0, report.at - attempt.started_at), run_usd(state, attempt, report.at)
     return f"; {cluster.running} loses {duration(trained_s)}" + (f", {money(usd)}" if usd else "")
 
 

@@ -10,16 +10,38 @@ from cockpit.core.cluster_events import (
     ClusterUp,
     Launching,
 )
-from cockpit.core.events import Event, Held, Proposed, SessionCreated, SessionEnded, SessionEnding, Submitting
+from cockpit.core.events import (
+    Approved,
+    Ended,
+    Event,
+    Held,
+    Proposed,
+    SessionCreated,
+    SessionEnded,
+    SessionEnding,
+    Started,
+    Submitting,
+)
 from cockpit.core.fold import fold
 from cockpit.core.intents import Relaunch, decode_intent
-from cockpit.core.model import Change, EndMode, Envelope, Experiment, Mode, Wave
+from cockpit.core.model import (
+    Attempt,
+    AttemptKind,
+    Change,
+    EndMode,
+    Envelope,
+    Experiment,
+    Mode,
+    Outcome,
+    Wave,
+)
 from cockpit.core.session import ClusterSpec, FleetSpec, Session
 from cockpit.core.state import State
 from cockpit.decide.approve import rule_for
 from cockpit.decide.budget import accounts, committed_usd
 from cockpit.decide.decisions import decide
 from cockpit.decide.handle_intents import handle_intent
+from cockpit.read.costs import run_usd
 from tests.decide.world import after
 
 CLUSTER = "gpu-01"
@@ -115,6 +137,58 @@ def proposed(state: State) -> tuple[State, Wave]:
     wave = Wave(id="w001", proposer="search", question="?", arms=["e0001"])
     made = [Experiment("e0001", "w001", "", Change(), "c", "t", "p", fingerprint="f")]
     return after(state, Proposed(at=1.0, wave=wave, experiments=made)), wave
+
+
+RUN = "e0001.1"
+END = Ended(at=2 * HOUR, attempt=RUN, outcome=Outcome.LOST)
+
+
+def a_run(*events: Event, usd: float = 10.0) -> State:
+    """Start a run on a cluster of this price an hour after its launch, and let these events follow."""
+    state, wave = proposed(after(session(), Launching(at=0.0, cluster=CLUSTER), up(0.0, usd)))
+    attempt = Attempt(RUN, "e0001", AttemptKind.ARM, 1)
+    return after(
+        state,
+        Approved(at=1.0, wave=wave.id, author="ann", rule="person:ann", attempts=[attempt]),
+        Submitting(at=1.0, attempt=RUN, cluster=CLUSTER, hardware="H100", reserved_usd=50.0),
+        Started(at=HOUR, attempt=RUN),
+        *events,
+    )
+
+
+PRICES: dict[str, tuple[list[Event], float]] = {
+    "another launch after its end": ([END, *launched_again(3 * HOUR, 2.0)], 10.0),
+    "two launches after its end": ([END, *launched_again(3 * HOUR, 2.0), *launched_again(6 * HOUR, 50.0)], 10.0),
+    "another price after its end": ([END, up(3 * HOUR, 40.0)], 10.0),
+    "another price half way": ([up(1.5 * HOUR, 2.0), END], 5.0 + 1.0),
+    "two other prices on its way": ([up(1.25 * HOUR, 2.0), up(1.5 * HOUR, 40.0), END], 2.5 + 0.5 + 20.0),
+    "the same price again": ([up(1.5 * HOUR, 10.0), END], 10.0),
+    "another price half way and one after its end": ([up(1.5 * HOUR, 2.0), END, up(4 * HOUR, 90.0)], 5.0 + 1.0),
+}
+
+
+@pytest.mark.parametrize("prices", PRICES)
+def test_a_run_costs_the_price_of_its_time(prices: str) -> None:
+    events, usd = PRICES[prices]
+    state = a_run(*events)
+    assert run_usd(state, state.attempts[RUN], 9 * HOUR) == pytest.approx(usd)
+
+
+def test_a_run_under_way_costs_the_prices_until_now() -> None:
+    state = a_run(up(1.5 * HOUR, 2.0))
+    assert run_usd(state, state.attempts[RUN], 2 * HOUR) == pytest.approx(5.0 + 1.0)
+
+
+def test_a_run_of_an_unknown_price_costs_the_price_that_is_told_later() -> None:
+    state = a_run(END, up(3 * HOUR, 4.0), usd=0.0)
+    assert run_usd(state, state.attempts[RUN], 9 * HOUR) == pytest.approx(4.0)
+
+
+def test_runs_of_a_cluster_that_always_runs_cost_what_the_cluster_does_at_any_prices() -> None:
+    """Compare the cost of the run with the cluster's accounts, which are kept apart."""
+    state = a_run(up(1.2 * HOUR, 3.0), up(1.7 * HOUR, 25.0), END)
+    idle_usd = accounts(a_run(), HOUR).gpu_usd
+    assert run_usd(state, state.attempts[RUN], 2 * HOUR) == pytest.approx(accounts(state, 2 * HOUR).gpu_usd - idle_usd)
 
 
 def rule_at(*events: Event) -> str:

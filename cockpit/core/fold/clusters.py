@@ -37,7 +37,7 @@ def _up(state: State, event: ClusterUp) -> None:
     if cluster.state is ClusterState.LAUNCHING:
         cluster.launch_s = cluster.launch_billed_s + (0.0 if cluster.waits else max(0.0, event.at - cluster.since))
     cluster.hardware = class_under_task(event.hardware or cluster.hardware, state.task_number)
-    _reprice(cluster, event)
+    _reprice(state, cluster, event)
     cluster.spot = event.spot
     if cluster.state not in UP:
         cluster.up_at = cluster.up_at or event.at
@@ -45,7 +45,7 @@ def _up(state: State, event: ClusterUp) -> None:
     cluster.seen_at, cluster.message, cluster.refusals, cluster.waits = event.at, "", 0, False
 
 
-def _reprice(cluster: Cluster, event: ClusterUp) -> None:
+def _reprice(state: State, cluster: Cluster, event: ClusterUp) -> None:
     """Take the price and the GPUs of a launch. Seconds before it keep theirs; an unknown price becomes this one."""
     seconds = cluster.training_s + cluster.idle_s + cluster.provisioning_s
     if cluster.state is ClusterState.LAUNCHING:
@@ -55,6 +55,10 @@ def _reprice(cluster: Cluster, event: ClusterUp) -> None:
     usd_per_hour = event.usd_per_hour or cluster.usd_per_hour
     if cluster.usd_per_hour:
         cluster.repriced_usd += seconds / 3600 * (cluster.usd_per_hour - usd_per_hour)
+        if cluster.running:
+            run = state.attempts[cluster.running]
+            run_s = max(0.0, event.at - run.started_at)
+            run.repriced_usd += run_s / 3600 * (cluster.usd_per_hour - usd_per_hour)
     cluster.resized_gpu_hours += seconds / 3600 * (cluster.gpus - event.gpus)
     cluster.usd_per_hour, cluster.gpus = usd_per_hour, event.gpus
 

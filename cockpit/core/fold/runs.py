@@ -226,6 +226,7 @@ def _ended(state: State, event: Ended) -> None:
             share.failures = 0
     state.outcome_counts[event.outcome] = state.outcome_counts.get(event.outcome, 0) + 1
     if was_started:
+        attempt.usd_per_hour = cluster.usd_per_hour
         hours = max(0.0, event.at - attempt.started_at) / 3600
         state.spend.gpu_hours += hours * cluster.gpus
         if event.outcome is Outcome.VALID:
