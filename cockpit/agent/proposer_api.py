@@ -98,5 +98,8 @@ class Proposer(Protocol):
 class AgentProposer(Proposer, Protocol):
     """An agent with a process of its own."""
 
+    def mend(self) -> str:
+        """Start a thread that died again. Returns a sentence about it; empty for none. Any thread may call it."""
+
     def close(self) -> None:
         """End the process. Any thread may call it."""

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from cockpit.session.ledger_errors import LedgerError
 from cockpit.session.lock import WorkerError, WorkerLock
 from cockpit.session.paths import SessionFolder
 from cockpit.session.setting_types import SettingsError
+from cockpit.session.watched_thread import WatchedThread
 from cockpit.variant.errors import VariantError
 from cockpit.worker.supervisor import run_session
 from cockpit.worker.watchdog import CRASH_VARIABLE
@@ -51,13 +53,13 @@ def main() -> None:
     except WorkerError as error:
         sys.exit(str(error))
     stop, wake = threading.Event(), threading.Event()
-    set_when_asked_to_end(stop, wake)
+    signals = set_when_asked_to_end(stop, wake)
     survive_unused_signals()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         crash = os.environ.pop(CRASH_VARIABLE, "")
         troubles = [f"the worker was ended by {crash} and started again from the ledger"] if crash else []
-        reason = run_session(folder, stop, wake, held.renew, troubles)
+        reason = run_session(folder, stop, wake, held.renew, troubles, [signals])
     except (FleetError, VariantError, SettingsError, LedgerError) as error:
         log.error("%s", error)
         held.release()
@@ -68,25 +70,25 @@ def main() -> None:
     held.release()
 
 
-def set_when_asked_to_end(*events: threading.Event) -> None:
-    """Set the events once a signal asks this process to end.
+def set_when_asked_to_end(*events: threading.Event) -> WatchedThread:
+    """Have the events set once a signal asks this process to end. Returns the thread that sets them.
 
-    A thread sets them: a signal handler may interrupt the main thread while that holds the event's lock, and would then
-    deadlock.
+    A signal handler may interrupt the main thread while that holds the event's lock, and would then deadlock.
     """
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     for number in ASK_TO_END:
         signal.signal(number, lambda received, frame: None)
+    return WatchedThread("signals", lambda: listen(reader, events))
 
-    def listen() -> None:
-        while True:
-            if not ASK_TO_END.isdisjoint(os.read(reader, 512)):
-                for event in events:
-                    event.set()
 
-    threading.Thread(target=listen, daemon=True, name="signals").start()
+def listen(reader: int, events: Sequence[threading.Event]) -> None:
+    """Set the events at each number of such a signal that comes through a pipe."""
+    while True:
+        if not ASK_TO_END.isdisjoint(os.read(reader, 512)):
+            for event in events:
+                event.set()
 
 
 def refuse_copy(folder: SessionFolder) -> None:

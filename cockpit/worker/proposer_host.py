@@ -235,6 +235,10 @@ class ProposerHost:
         trouble = f"the thread of {name} {how}"
         return AskEnded(at=now, ask=ask, proposer=name, waves=api.waves, trouble=trouble, retry_at=retry_at)
 
+    def mend(self) -> list[str]:
+        """Start threads of the agents that died again. Returns a sentence about each."""
+        return [word for _, agent in self._agents.values() if (word := agent.mend())]
+
     def interrupt(self) -> None:
         for api in self._apis.values():
             api.interrupt.set()

@@ -56,6 +56,9 @@ class LazyAgent:
             self._made = AcpProposer(self._agent, self._folder, wall, environment, limits)
         self._made.propose(api, request)
 
+    def mend(self) -> str:
+        return self._made.mend() if self._made is not None else ""
+
     def close(self) -> None:
         if self._made is not None:
             self._made.close()

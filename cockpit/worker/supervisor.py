@@ -40,14 +40,17 @@ def run_session(
     wake: threading.Event,
     on_beat: Callable[[], None] = lambda: None,
     troubles: Sequence[str] = (),
+    threads: Sequence[WatchedThread] = (),
 ) -> str:
     """Run the session until it ends or is stopped. Returns why. `on_beat` is called with each heartbeat. The sentences
     of `troubles` are recorded.
 
+    `threads` are threads of the process that are watched with the worker's.
+
     An error that may pass is waited out. After a fault of its own the worker starts again from the ledger, as after a
     kill. More than FAULTS_AT_MOST consecutive faults are raised.
     """
-    return _Supervisor(folder, stop, wake, Pacemaker(folder, on_beat), troubles).run()
+    return _Supervisor(folder, stop, wake, Pacemaker(folder, on_beat), troubles, threads).run()
 
 
 class _Supervisor:
@@ -60,12 +63,13 @@ class _Supervisor:
         wake: threading.Event,
         pacemaker: Pacemaker,
         troubles: Sequence[str],
+        threads: Sequence[WatchedThread],
     ) -> None:
         self._folder = folder
         self._stop = stop
         self._wake = wake
         self._pacemaker = pacemaker
-        self._beats = WatchedThread("heartbeat", pacemaker.run)
+        self._threads = [WatchedThread("heartbeat", pacemaker.run), *threads]
         self._troubles = list(troubles)
         """Sentences that the next worker records."""
         self._worker: Worker | None = None
@@ -94,10 +98,10 @@ class _Supervisor:
     def _run_worker(self) -> str:
         """Build a worker from the ledger and run it to its end. Returns why it ended."""
         self._worker = None
-        self._troubles = [text for text in (*self._troubles, self._beats.mend()) if text]
+        self._troubles += [word for thread in self._threads if (word := thread.mend())]
         self._worker = worker = build(self._folder, self._stop, self._wake)
         self._has_run = True
-        worker.threads.append(self._beats)
+        worker.threads += self._threads
         worker.start()
         worker.record(*(Trouble(at=worker.now(), text=text) for text in self._troubles))
         self._troubles = []

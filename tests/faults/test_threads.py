@@ -1,7 +1,10 @@
 """Threads of the worker that die are reported and restarted, up to a limit."""
 
+import os
+import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,11 +16,14 @@ import pytest
 from cockpit.agent.acp.tools_socket import ToolsSocket
 from cockpit.agent.proposer_api import ProposalRequest, ProposerApi, ProposerTrouble, Receipt
 from cockpit.core.events import AskEnded, Event
+from cockpit.core.hosted_agents import HostedAgent
 from cockpit.core.intents import Draft
 from cockpit.core.model import ClusterState
 from cockpit.core.state import State
 from cockpit.fleet.base import ClusterEnded, ClusterReady, ClusterTrouble, FleetTrouble, JobEnded
 from cockpit.fleet.sky.fleet import SkyFleet
+from cockpit.fleet.sky.launch_log import LaunchLog
+from cockpit.fleet.sky.setup import SetupWatch
 from cockpit.session.watched_thread import PAUSE_S, RESTARTS_AT_MOST, WatchedThread
 from cockpit.worker.notify import Notifier
 from cockpit.worker.pacemaker import Pacemaker
@@ -26,8 +32,9 @@ from cockpit.worker.proposer_host import ProposerHost
 from cockpit.worker.reports import Reports
 from cockpit.worker.supervisor import run_session
 from tests.decide.world import World
+from tests.faults.checks import numbered_bodies
 from tests.fleet.flaky import FlakySky, Watched
-from tests.worker.sessions import local_session, sim_session, state_of, wait_for
+from tests.worker.sessions import ROOT, local_session, sim_session, state_of, wait_for
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -249,6 +256,15 @@ def test_a_cluster_whose_thread_died_is_lost_and_takes_requests_again(tmp_path: 
     watched.cluster.close()
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_set_up_whose_reader_died_is_judged_by_its_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sky = FlakySky()
+    monkeypatch.setattr(sky, "tail", fails_once(sky.tail))
+    watch = SetupWatch(sky, "gpu-01", 1, LaunchLog(tmp_path / "log", print))
+    watch.wait("gpu-01", lambda: False)
+
+
 def test_the_watch_of_a_fleet_starts_again_and_the_ledger_reports_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,6 +302,78 @@ def test_a_running_worker_mends_its_threads(tmp_path: Path) -> None:
         thread.join(20)
         patch.undo()
     assert not thread.is_alive()
+
+
+def opened(door: ToolsSocket) -> bytes:
+    """Return the answer to a client that has the key."""
+    asked = subprocess.run(door.entrance, input=b"hello", capture_output=True, timeout=20, check=True)
+    return asked.stdout
+
+
+def test_the_door_to_the_tools_opens_again_after_its_thread_died(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ToolsSocket, "_serve", fails_once(ToolsSocket._serve))
+    door = ToolsSocket(["cat"], tmp_path / "log")
+    try:
+        words: list[str] = []
+        wait_for(lambda: gathered(words, list(filter(None, [door.mend()]))), 20, "the word about the thread")
+        assert words == ["the thread tools-socket of the worker failed (MemoryError: ) and starts again"]
+        assert opened(door) == b"hello"
+    finally:
+        door.close()
+    assert door.mend() == "", "a door that was closed stays shut"
+
+
+class Agent:
+    """An agent one of whose threads dies once."""
+
+    name = "claude-code"
+
+    def __init__(self, hosted: HostedAgent) -> None:
+        self.words = [f"the thread tools-socket of the worker failed ({hosted.name}) and starts again"]
+
+    def propose(self, api: ProposerApi, request: ProposalRequest) -> None:
+        raise AssertionError("it is not asked")
+
+    def mend(self) -> str:
+        return self.words.pop() if self.words else ""
+
+    def close(self) -> None: ...
+
+
+def test_the_threads_of_a_hosted_agent_are_watched_by_the_worker() -> None:
+    host = ProposerHost(Host(), {}, Agent, threading.Event(), inline=False)
+    host.host(HostedAgent("claude-code", ("claude-code-acp",)))
+    assert host.mend() == ["the thread tools-socket of the worker failed (claude-code) and starts again"]
+    assert host.mend() == []
+
+
+LISTENER_DIES = """
+from cockpit.worker import main
+from tests.faults.test_threads import fails_once
+
+main.listen = fails_once(main.listen)
+main.main()
+"""
+
+
+def test_a_worker_whose_listener_for_signals_died_ends_when_it_is_asked_to(tmp_path: Path) -> None:
+    folder = local_session(tmp_path, clusters=1, mode="manual")
+    worker = subprocess.Popen(
+        [sys.executable, "-c", LISTENER_DIES, str(folder.root)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    try:
+        said = "the thread signals of the worker failed"
+        wait_for(lambda: any(said in one.text for one in state_of(folder).messages), 30, "the word in the ledger")
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(30) == 0
+    finally:
+        worker.kill()
+        worker.wait()
+    assert numbered_bodies(folder.ledger)[-1][1]["kind"] == "WorkerStopped"
 
 
 def test_the_door_to_the_tools_stays_open_after_a_server_that_could_not_start(
@@ -327,7 +415,6 @@ def test_the_door_to_the_tools_stays_shut_without_its_key(tmp_path: Path, key: b
             client.sendall(key)
             client.shutdown(socket.SHUT_WR)
             assert client.recv(100) == b""
-        asked = subprocess.run(door.entrance, input=b"hello", capture_output=True, timeout=20, check=True)
-        assert asked.stdout == b"hello", "the relay has the key"
+        assert opened(door) == b"hello", "the relay has the key"
     finally:
         door.close()

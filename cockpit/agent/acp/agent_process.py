@@ -163,6 +163,11 @@ class AgentProcess:
             _signal_group(self._process.pid, signal.SIGKILL)
         self._close_socket()
 
+    def mend(self) -> str:
+        """Start a thread of it that died again, from any thread. Returns a sentence about that; empty for none."""
+        socket = self._tools_socket
+        return socket.mend() if socket is not None else ""
+
     def _close_socket(self) -> None:
         socket, self._tools_socket = self._tools_socket, None
         if socket is not None:

@@ -90,6 +90,9 @@ class AcpProposer:
             self._client.turn = None
         api.answered(api.read(lambda state: _messages_heard(state, self.name, began_at)))
 
+    def mend(self) -> str:
+        return self._process.mend()
+
     def close(self) -> None:
         """End the agent's process."""
         self._process.kill()

@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cockpit.agent.acp import tools_relay
+from cockpit.session.watched_thread import WatchedThread
 
 ENDS_WITHIN_S = 2.0
 KEY_BYTES = 32
@@ -46,12 +47,16 @@ class ToolsSocket:
         self._listener.bind(str(self._socket))
         self._listener.listen()
         self._is_closed = threading.Event()
-        threading.Thread(target=self._serve, daemon=True, name="tools-socket").start()
+        self._thread = WatchedThread("tools-socket", self._serve)
 
     @property
     def entrance(self) -> list[str]:
         """The command by which the agent connects."""
         return [sys.executable, "-I", str(self._relay), str(self._socket)]
+
+    def mend(self) -> str:
+        """Serve again if the thread that accepts clients died. Returns a sentence about its death; empty for none."""
+        return self._thread.mend()
 
     def close(self) -> None:
         """End every server. Any thread may call it, more than once."""

@@ -76,9 +76,11 @@ class SetupWatch:
         return ""
 
     def _pump(self, pieces: "queue.SimpleQueue[str | SkyError | None]") -> None:
+        """Put the pieces of a stream. None ends it, also where this thread dies."""
         try:
             for piece in self._sky.tail(self._cluster, self._job_id):
                 pieces.put(piece)
-            pieces.put(None)
         except SkyError as error:
             pieces.put(error)
+        finally:
+            pieces.put(None)
