@@ -194,6 +194,8 @@ class JobEnded(msgspec.Struct, frozen=True, tag=True):
     message: str = ""
     evidence: Evidence | None = None
     """None if the fleet has only the run's log."""
+    log_bytes: int = 0
+    """Bytes that its log must have; 0 if that is unknown."""
 
 
 class FleetTrouble(msgspec.Struct, frozen=True, tag=True):

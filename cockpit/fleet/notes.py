@@ -31,6 +31,8 @@ class EndNote(msgspec.Struct):
     exit_code: Annotated[int, msgspec.Meta(ge=-255, le=255)] | None
     message: str
     evidence: Evidence | None = None
+    log_bytes: int = 0
+    """Bytes of its output in the log that the runner wrote, before those of a score command."""
     steady: float = 0.0
     boot: str = ""
 

@@ -94,17 +94,18 @@ class LogReader:
             return 0
         return len(data)
 
-    def finish(self, at: float, exit_code: int | None) -> None:
-        """Read a last line that has no line end. A log that was removed or has become shorter is a problem, unless the
-        exit code tells of a crash."""
-        self.log.finish(at)
-        if exit_code:
+    def finish(self, report: JobEnded) -> None:
+        """Read a last line that has no line end. A log that was removed or cut, before it was read or after, is a
+        problem, unless the exit code tells of a crash."""
+        self.log.finish(report.at)
+        if report.exit_code:
             return
         try:
             size = self.path.stat().st_size
         except OSError:
             size = -1
-        if size < self._offset and not self.problem:
+        is_short = size < self._offset or self._offset < report.log_bytes
+        if is_short and not self.problem:
             self.problem = f"its log {self.path} was removed or cut by another program"
 
 
@@ -257,7 +258,7 @@ class Reports:
     def _ended(self, state: State, attempt: Attempt, report: JobEnded) -> list[Event]:
         reader = self._reader(attempt.id)
         log = reader.log
-        reader.finish(report.at, report.exit_code)
+        reader.finish(report)
         self.forget(attempt.id)
         events: list[Event] = []
         if attempt.status is not AttemptStatus.RUNNING and report.reason in ("exited", "timeout", "limit"):

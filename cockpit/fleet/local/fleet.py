@@ -14,6 +14,7 @@ import threading
 import time
 from pathlib import Path
 
+import msgspec
 import psutil
 
 import cockpit
@@ -291,7 +292,8 @@ class LocalFleet:
             if job.name in self._cancelled:
                 _terminate(job)
         if ended := _read(folder / "ended.json", EndNote):
-            self._end(job_ended(job, ended, _time_of(ended, self._now())))
+            report = job_ended(job, ended, _time_of(ended, self._now()))
+            self._end(msgspec.structs.replace(report, log_bytes=ended.log_bytes))
         elif not started:
             if self._now() - self._submitted_at[job.name] <= START_GRACE_S:
                 return

@@ -44,7 +44,9 @@ class Log:
         self.at_line_start = True
         self._path = path
         self._after_return = False
-        self._written = self._bytes = os.fstat(self.descriptor).st_size
+        self.size_bytes = os.fstat(self.descriptor).st_size
+        """Bytes of the file, as far as they are written."""
+        self._written = self.size_bytes
         self._held: deque[bytes] = deque()
         self._held_bytes = 0
         self._dropped = 0
@@ -128,7 +130,7 @@ class Log:
     def _write_waiting(self) -> None:
         while self._waiting:
             written = os.write(self.descriptor, self._waiting)
-            self._bytes, self._waiting = self._bytes + written, self._waiting[written:]
+            self.size_bytes, self._waiting = self.size_bytes + written, self._waiting[written:]
 
     def _is_as_written(self) -> bool:
         """Return True if the path still leads to this file, and the file holds all that was written."""
@@ -136,4 +138,4 @@ class Log:
             here, there = os.fstat(self.descriptor), os.stat(self._path)
         except OSError:
             return False
-        return (here.st_ino, here.st_dev) == (there.st_ino, there.st_dev) and here.st_size >= self._bytes
+        return (here.st_ino, here.st_dev) == (there.st_ino, there.st_dev) and here.st_size >= self.size_bytes

@@ -91,14 +91,14 @@ def run_job(folder: str, on_start: "Callable[[dict[str, object]], None]", retry_
     code = inputs.code_evidence()
     scores, end = scores_of(job, folder, retry, end)
     proof = {**code, **inputs.data_evidence(), **used, "cut_bytes": log.cut_bytes, "wall_s": wall_s, **scores}
-    return write_end(folder, end, proof)
+    return write_end(folder, end, proof, log.size_bytes)
 
 
-def write_end(folder: str, end: CommandEnd, proof: "dict[str, object]") -> "dict[str, object]":
+def write_end(folder: str, end: CommandEnd, proof: "dict[str, object]", log_bytes: int) -> "dict[str, object]":
     """Write the note on the end of a job, once there is room for it. Returns it."""
     noted = {
         "reason": end.reason, "exit_code": end.exit_code, "message": end.message, "seconds": proof["wall_s"],
-        "evidence": proof, **times(),
+        "evidence": proof, "log_bytes": log_bytes, **times(),
     }  # fmt: skip
     while not write_note(folder, "ended.json", noted):
         time.sleep(1.0)

@@ -100,7 +100,7 @@ class LogFollower:
                     return
                 if status and status not in UNDER_WAY:
                     file.flush()
-                    self._report_end(run, status, lines)
+                    self._report_end(run, status, lines, file.size_bytes)
                     return
                 tries = 0 if file.lines > before else tries
                 time.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
@@ -146,7 +146,7 @@ class LogFollower:
         row = next((row for row in self._sky.jobs(self._cluster.remote_name) if row.id == run.id), None)
         return row.status if row else "GONE"
 
-    def _report_end(self, run: SkyRun, status: str, lines: JobLines) -> None:
+    def _report_end(self, run: SkyRun, status: str, lines: JobLines, log_bytes: int) -> None:
         since = run.started_at or run.sent_at
         noted_at = lines.end.at if lines.end else run.ended_at
         if lines.start and lines.end and run.started_at:
@@ -154,6 +154,5 @@ class LogFollower:
             noted_at = run.started_at + lines.end.at - lines.start.at
         at = plausible_time(noted_at, self._now(), since)
         self._ended_at[run.job.cluster] = at
-        self._cluster.end(
-            run, ended(run.job, status, at, lines.start is not None, lines.end, run.cancelled, lines.remark)
-        )
+        report = ended(run.job, status, at, lines.start is not None, lines.end, run.cancelled, lines.remark)
+        self._cluster.end(run, msgspec.structs.replace(report, log_bytes=log_bytes))

@@ -108,6 +108,7 @@ class RunLogFile:
 
     Past HEAD_BYTES lines are held back; `flush` writes the last of them after a line that says how much was cut.
     `lines` counts the lines in the file and those that it says were cut, so that a stream read again continues there.
+    `size_bytes` are the bytes that were written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -115,14 +116,14 @@ class RunLogFile:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o640)
         self.lines = 0
         self._torn = b""
-        self._size = 0
+        self.size_bytes = 0
         self._held: deque[bytes] = deque()
         self._held_bytes = 0
         self._cut_bytes = self._cut_lines = 0
         self._sampled_at = 0.0
         self._sampled = 0
         while data := os.read(self._file, 1 << 20):
-            self._size += len(data)
+            self.size_bytes += len(data)
             whole, newline, rest = (self._torn + data).rpartition(b"\n")
             self._torn = rest[-LINE_BYTES:]
             self.lines += whole.count(b"\n") + len(newline)
@@ -131,7 +132,7 @@ class RunLogFile:
     def append(self, lines: bytes) -> None:
         """Add whole lines. The first completes a line that an earlier writer was killed in the middle of."""
         self.lines += lines.count(b"\n")
-        if self._size < HEAD_BYTES:
+        if self.size_bytes < HEAD_BYTES:
             self._write(lines)
             return
         self._held.append(lines)
@@ -166,6 +167,6 @@ class RunLogFile:
         if lines and self._torn:
             lines = lines[len(self._torn) :] if lines.startswith(self._torn) else b"\n" + lines
             self._torn = b""
-        self._size += len(lines)
+        self.size_bytes += len(lines)
         while lines:
             lines = lines[os.write(self._file, lines) :]
