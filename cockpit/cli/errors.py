@@ -3,6 +3,7 @@
 import errno
 
 from cockpit.core.errors import CockpitError
+from cockpit.session.ledger_errors import full_sentence
 
 
 class CommandError(CockpitError):
@@ -32,9 +33,8 @@ def sentence_of(error: CockpitError | OSError) -> str:
     """Return the sentence of an expected error; empty for another, which is a defect."""
     if isinstance(error, CockpitError):
         return str(error)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        which = f"the disk that holds {error.filename}" if error.filename else "the disk"
-        return f"{which} is full: free some space, then try again"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+        return f"{full_sentence(error.filename or '', error.errno)}, then try again"
     if not error.filename:
         return ""
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

@@ -5,6 +5,7 @@ plain files beside it, which the worker writes and never locks: `events.log` (ev
 one event) and `progress.live` (the progress of what runs). `cockpit.session.reader` reads them.
 """
 
+import errno
 import logging
 import os
 import threading
@@ -307,7 +308,11 @@ class Ledger:
         lost: list[bytes] = []
         try:
             reader = StreamReader(self._folder.events, start)
-        except (OSError, StreamDamaged):
+        except StreamDamaged:
+            return None, []
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+                raise  # the stream may hold events that the ledger has lost
             return None, []
         try:
             for bodies in reader.frames():

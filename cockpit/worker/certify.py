@@ -3,9 +3,9 @@
 from cockpit.certificate.body import body
 from cockpit.certificate.sign import CertificateError, public_text, read, session_key, sign, write
 from cockpit.core.state import State
-from cockpit.session.ledger_errors import is_full
 from cockpit.variant.errors import VariantError
 from cockpit.worker.parts import WorkerParts
+from cockpit.worker.shortage import lacks_room
 
 
 def certify(parts: WorkerParts, state: State) -> tuple[str, str]:
@@ -24,11 +24,13 @@ def certify(parts: WorkerParts, state: State) -> tuple[str, str]:
             found = sign(body(state, parts.ledger.last_seq(), link, public_text(key)), key)
             write(path, found)
     except (OSError, CertificateError) as error:
-        if is_full(error):
+        if lacks_room(error):
             raise
         return "", f"{experiment.id} has no certificate: {error}"
     try:
         parts.store.note(experiment.commit, f"cockpit certificate {found.digest} of {experiment.id}")
     except VariantError as error:
+        if lacks_room(error):
+            raise
         return found.digest, f"the certificate of {experiment.id} is not noted on its commit: {error}"
     return found.digest, ""

@@ -37,7 +37,7 @@ from cockpit.worker.proposer_host import ProposerHost
 from cockpit.worker.react import REACTIONS, Reactor
 from cockpit.worker.reports import Reports
 from cockpit.worker.set_aside import SetAside
-from cockpit.worker.shortage import is_of_the_machine
+from cockpit.worker.shortage import is_of_the_machine, shortage
 
 LOOK_EVERY_S = 0.5
 """Seconds between two looks for step lines and intents."""
@@ -327,6 +327,8 @@ class Worker:
             made = prepare(self.store, self.state, intent, author, now)
             events = handle_intent(self.state, intent, author, now, made)
         except (Refused, VariantError) as error:
+            if shortage(error):
+                raise  # it is taken once there are files and processes again
             taken.refused = str(error)
             return [taken]
         except Exception as error:  # one intent must not end each worker that takes it

@@ -36,7 +36,6 @@ from cockpit.decide.not_submitted import not_submitted
 from cockpit.decide.rescoring import scoring_of
 from cockpit.fleet.base import Expected, Job
 from cockpit.session import corpus
-from cockpit.session.ledger_errors import is_full
 from cockpit.variant.errors import VariantError
 from cockpit.worker import artifacts
 from cockpit.worker.certify import certify
@@ -44,6 +43,7 @@ from cockpit.worker.cleaning import RUN_SUFFIX, Cleaning, Steps, left_over, remo
 from cockpit.worker.parts import WorkerParts
 from cockpit.worker.proposer_host import ProposerHost
 from cockpit.worker.run_folders import RunFolders, Written
+from cockpit.worker.shortage import lacks_room
 
 UNKNOWN_PROPOSER_RETRY_S = 3600.0
 LEFT_OVER = "left over"
@@ -131,7 +131,7 @@ class Reactor:
             link_inputs(job.source, state.session.access.links)
             job.log_path.parent.mkdir(parents=True, exist_ok=True)
         except (OSError, VariantError) as error:
-            if is_full(error):
+            if lacks_room(error):
                 raise
             self._cancelled.discard(job.name)
             return self._postpone(state.attempts[job.name], f"the files of {job.name} cannot be written: {error}")
@@ -240,6 +240,8 @@ class Reactor:
         try:
             problems = [self._parts.store.advance(experiment.commit)]
         except VariantError as error:
+            if lacks_room(error):
+                raise
             problems = [str(error)]
         if experiment.id != state.baseline and experiment.id not in state.certificates:
             digest, problem = certify(self._parts, state)

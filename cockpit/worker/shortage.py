@@ -36,6 +36,12 @@ def is_closed(error: BaseException | None) -> bool:
     return False
 
 
+def lacks_room(error: BaseException) -> bool:
+    """Return True for a full disk, or for too few open files, processes or bytes of memory: it ends without a person's
+    word to the session."""
+    return is_full(error) or bool(shortage(error)) or isinstance(error, MemoryError)
+
+
 def is_of_the_machine(error: BaseException) -> bool:
     """Return True for an error that may pass, so that the same work can be done later."""
-    return is_full(error) or bool(shortage(error)) or is_closed(error) or isinstance(error, LedgerError | MemoryError)
+    return lacks_room(error) or is_closed(error) or isinstance(error, LedgerError)

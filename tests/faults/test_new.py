@@ -1,11 +1,14 @@
 """A new session takes its name only once it is whole, whatever lies in its place and whenever its command ends."""
 
+import errno
 import multiprocessing
 import os
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -267,6 +270,112 @@ def test_a_disk_that_takes_nothing_is_told_and_takes_no_name(
     closed()
     assert refused(folder, plan) == ""
     assert state_of(folder).baseline == "e0000"
+
+
+WRITES: list[tuple[Any, str]] = [
+    (os, "mkdir"), (os, "chmod"), (os, "fchmod"), (os, "write"), (os, "pwrite"), (os, "ftruncate"),
+    (os, "fsync"), (os, "fdatasync"), (os, "rename"), (os, "replace"), (Path, "write_text"), (Path, "write_bytes"),
+]  # fmt: skip
+"""Calls that write a new session. `os.open` is one where it may make a file, and a statement of SQLite's is another."""
+SQLITE_SAYS = {errno.ENOSPC: "database or disk is full", errno.EIO: "disk I/O error"}
+
+
+class Disk:
+    """A disk that fails from its n-th write on."""
+
+    def __init__(self, number: int, error: int) -> None:
+        self.left, self.error = number, error
+
+    @property
+    def fails(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+    def checked(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def write(*given: Any, **named: Any) -> Any:
+            if self.fails:
+                raise OSError(self.error, os.strerror(self.error))
+            return call(*given, **named)
+
+        return write
+
+    def opened(self, call: Callable[..., int]) -> Callable[..., int]:
+        def opened(path: Any, flags: int, *given: Any, **named: Any) -> int:
+            if flags & os.O_CREAT and self.fails:
+                raise OSError(self.error, os.strerror(self.error), os.fspath(path))
+            return call(path, flags, *given, **named)
+
+        return opened
+
+    def connection(self) -> type[sqlite3.Connection]:
+        disk = self
+
+        class Connection(sqlite3.Connection):
+            def execute(self, *given: Any) -> sqlite3.Cursor:
+                if not given[0].startswith("SELECT") and disk.fails:
+                    raise sqlite3.OperationalError(SQLITE_SAYS[disk.error])
+                return super().execute(*given)
+
+            def executemany(self, *given: Any) -> sqlite3.Cursor:
+                if disk.fails:
+                    raise sqlite3.OperationalError(SQLITE_SAYS[disk.error])
+                return super().executemany(*given)
+
+        return Connection
+
+    def put_in(self, patch: pytest.MonkeyPatch) -> None:
+        for owner, name in WRITES:
+            patch.setattr(owner, name, self.checked(getattr(owner, name)))
+        patch.setattr(os, "open", self.opened(os.open))
+        patch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=self.connection()))
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
+def test_a_disk_that_fails_at_any_write_leaves_no_session_or_a_whole_one(
+    folder: SessionFolder, plan: Plan, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    number = 0
+    while True:
+        with monkeypatch.context() as patch:
+            Disk(number, error).put_in(patch)
+            said = refused(folder, plan)
+        assert asides(folder) == [], f"write {number} left a folder"
+        if not said:
+            break
+        if folder.root.exists():
+            assert state_of(folder).baseline == "e0000"
+            folder.root.rename(folder.root.with_name(f"whole-{number}"))
+        number += 1
+    assert number > 20
+    assert state_of(folder).baseline == "e0000"
+
+
+@pytest.mark.timeout(240)
+def test_a_disk_that_becomes_full_at_any_page_leaves_no_session_or_a_whole_one(
+    folder: SessionFolder, plan: Plan
+) -> None:
+    """Make disks of one page more each time: the writes of SQLite itself cannot be counted, and it maps a file."""
+    place, pages = folder.root.parent, 1
+    place.mkdir()
+
+    def work() -> None:
+        said = refused(folder, plan)
+        assert asides(folder) == []
+        assert not said or "full" in said, said
+        whole = folder.root.exists() and state_of(folder).baseline == "e0000"
+        os._exit(0 if whole else 3 if said and not folder.root.exists() else 2)
+
+    ended = 3
+    while ended == 3:
+        done("mount", "-t", "tmpfs", "-o", f"size={pages * os.sysconf('SC_PAGE_SIZE')}", "small", place)
+        try:
+            ended = in_a_child(work)
+        finally:
+            done("umount", "-l", place)
+        pages += 1
+    assert ended == 0, f"a disk of {pages - 1} pages: {ended}"
+    assert pages > 10
 
 
 NAMES = ["", ".", "..", "a/b", "a\nb", "a\0b", "-x", "nächte", "na\u0308chte", "x" * 65, "a b"]

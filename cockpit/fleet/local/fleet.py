@@ -55,7 +55,6 @@ from cockpit.fleet.node.system_calls import Confinement
 from cockpit.fleet.notes import EndNote, Note, StartNote, job_ended, longest_s, read_note
 from cockpit.scoring.contract import leaves_model
 from cockpit.session.clock import Clock, WallClock, boot_id, steady_s
-from cockpit.session.ledger_errors import is_full
 from cockpit.session.plain_file import open_plain
 from cockpit.session.user import user_name
 
@@ -131,6 +130,8 @@ class LocalFleet:
         try:
             busy = self._locks.take(lock_names(spec))
         except OSError as error:
+            if may_pass(error):
+                raise
             busy = ""
             self._reports.append(
                 FleetTrouble(self._now(), f"devices cannot be locked: {error}; two sessions may share one")
@@ -164,7 +165,7 @@ class LocalFleet:
                     pass_fds=self._locks.descriptors(lock_names(self._specs[job.cluster])),
                 )  # fmt: skip
             except OSError as error:
-                if is_full(error):
+                if may_pass(error):
                     raise
                 sentence = f"this machine cannot start it: {error}"
                 self._reports.append(JobRefused(at, job.name, sentence))
@@ -365,11 +366,13 @@ def _time_of(note: StartNote | EndNote, now: float) -> float:
 
 
 def _read(path: Path, kind: type[Note]) -> Note | None:
-    """Return the note in a file; None if there is none."""
+    """Return the note in a file; None if there is none. Raises OSError where this process may open no file now."""
     try:
         with open_plain(path) as file:
             return read_note(file.read(NOTE_BYTES), kind)
-    except OSError:
+    except OSError as error:
+        if may_pass(error):
+            raise
         return None
 
 
@@ -431,12 +434,17 @@ def _has_room(folder: Path) -> bool:
 
 
 def _is_held(started: Path) -> bool:
-    """Return True while the job's runner lives, by its lock. A process number may be reused, and a clock may be set."""
+    """Return True while the job's runner lives, by its lock. A process number may be reused, and a clock may be set.
+
+    Raises OSError where this process may open no file now.
+    """
     try:
         with open_plain(started) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return False
     except BlockingIOError:
         return True
-    except OSError:
+    except OSError as error:
+        if may_pass(error):
+            raise
         return False
