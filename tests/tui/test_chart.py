@@ -18,7 +18,7 @@ from cockpit.tui.views.changes import Wording
 from cockpit.tui.views.chart import alone_steps, class_offsets
 from cockpit.tui.views.effects import EffectsView, EffectView, effects_view, reach
 from cockpit.tui.widgets.effects import draw_effects, effect_rows
-from cockpit.tui.widgets.score_plot import LABELS, ScoreAxes, draw_scores, place_of
+from cockpit.tui.widgets.score_plot import ALONE, BEST, LABELS, ScoreAxes, draw_scores, place_of
 from cockpit.tui.widgets.talk import text_of
 from tests.decide.world import World
 from tests.tui import stories
@@ -69,6 +69,15 @@ def test_one_dot_has_its_own_value_and_no_scale() -> None:
     world.propose({"LR": 2})
     world.run(0.1)
     assert len(labelled_rows(plotted(world))) > 2
+
+
+def test_one_dot_has_no_line_to_be_explained() -> None:
+    """Draw a baseline of sixteen runs: it became the incumbent after the end of the run that its dot stands for."""
+    dots, state = ScoreDots(), stories.begun("one", clusters=2, better=0).state
+    dots.follow(state)
+    for by_time in (True, False):
+        plot = draw_scores(dots, state, 70, 13, DARK, ScoreAxes(by_time=by_time), "", frozenset())
+        assert "·" in plot.marks and not plot.marks & {BEST, ALONE}
 
 
 async def test_the_one_gpu_line_is_drawn_over_time_and_not_over_experiments(screen_on: Opener) -> None:

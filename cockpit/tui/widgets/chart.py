@@ -233,7 +233,7 @@ class Chart(Listing):
             self._effects, self._effects_for = effects_view(state, self.wave), wanted
         view = self._effects
         if view is None:
-            hint = "The effects of a wave's factors show here. No wave has factors yet."
+            hint = "The effects of a wave's factors show here. No wave with factors has been measured yet."
             return [self.titled(width, "effects"), *hint_rows(width, self.palette, hint)]
         body = effect_rows(view, width, self.palette)
         self._top = max(0, min(self._top, len(body) - height + 3))

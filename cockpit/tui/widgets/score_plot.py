@@ -162,7 +162,9 @@ class _Canvas:
         return self._scale(max(self._bottom, value) if self._is_log else value)
 
     def draw_lines(self) -> None:
-        """Draw the line of one device if it is in range, and the incumbents'."""
+        """Draw the line of one device if it is in range, and the incumbents'. The axis of a single moment has no line."""
+        if self.left == self.right:
+            return
         alone = [(at, self._height_of(held)) for at, held in self.shown.alone]
         stairs = [*alone, (self.right, alone[-1][1])] if alone else []
         for (at, held), (until, _) in pairwise(stairs):
