@@ -1,8 +1,9 @@
 """Find the seconds after which code ends a loop by a clock: `while time.time() - t0 < 300`."""
 
 import ast
-import warnings
 from collections.abc import Iterator, Mapping
+
+from cockpit.variant.syntax import nodes_in
 
 CLOCKS = frozenset({"time", "perf_counter", "monotonic", "process_time"})
 
@@ -12,12 +13,7 @@ def clock_limits(source: str, values: Mapping[str, float]) -> set[float]:
 
     `values` are the constants by name.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            nodes = list(ast.walk(ast.parse(source)))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
+    nodes = nodes_in(source)
     elapsed, known = _assigned(nodes, values)
     found = set()
     for compared in _conditions(nodes):

@@ -67,5 +67,6 @@ def note_on(status: str, stored: Sequence[str], taken: Collection[str], script: 
         )
     if others:
         listed = ", ".join(shown(name) for name in others[:3]) + (", …" if len(others) > 3 else "")
-        sentences.append(f"Other uncommitted changes ({listed}) are not part of it: commit what {script} needs.")
+        changes = "Other uncommitted changes" if stored else "Uncommitted changes"
+        sentences.append(f"{changes} ({listed}) are not part of the baseline: commit what {script} needs.")
     return " ".join(sentences)
