@@ -23,7 +23,16 @@ ROW_TOKENS = 2048
 rows."""
 
 SIGNIFICANT_DIGITS = 3
-"""Digits of a drawn number, which a person reads and which is a change of code."""
+"""Digits of the ends of a range and of the levels of a grid, which a person reads."""
+
+LOG_DIGITS = 2
+LOG_STEP = 1.1
+"""The digits of a number that a search draws from a logarithmic range, and the smallest ratio that it is changed by."""
+LINEAR_STEPS = 25
+"""Steps between the ends of another range, at least. A step is 1, 2 or 5 times a power of ten."""
+STEP_ROUNDED = 0.7
+"""The least share of a step that is left of it once its end is rounded."""
+ROUNDING = 1e-9
 
 Number = int | float
 
@@ -196,16 +205,39 @@ def value_at(dimension: Dimension, place: float) -> Value:
     """Return the value at a position from 0 to 1, the inverse of `position`, rounded as a person would write it."""
     place = min(1.0, max(0.0, place))
     match dimension:
-        case Real(low, high, log):
-            if log:
-                number = math.exp(math.log(low) + place * (math.log(high) - math.log(low)))
-            else:
-                number = low + place * (high - low)
-            return min(high, max(low, readable(number)))
+        case Real(low, high, True):
+            number = math.exp(math.log(low) + place * (math.log(high) - math.log(low)))
+            return min(high, max(low, float(f"{number:.{LOG_DIGITS}g}")))
+        case Real(low, high):
+            step = _linear_step(low, high)
+            return min(high, max(low, float(f"{round((low + place * (high - low)) / step) * step:.12g}")))
         case Ladder(rungs):
             return rungs[min(len(rungs) - 1, int(place * len(rungs)))]
         case Choice(options):
             return options[min(len(options) - 1, int(place * len(options)))]
+
+
+def moved_to(dimension: Dimension, base: Value, place: float) -> Value:
+    """Return the value at a position; the base's where the move is smaller than a sensible step."""
+    value = value_at(dimension, place)
+    if not isinstance(dimension, Real) or not holds(dimension, base):
+        return value
+    away = abs(position(dimension, value) - position(dimension, base))
+    return base if away < STEP_ROUNDED * step_share(dimension) else value
+
+
+def step_share(dimension: Real) -> float:
+    """Return the smallest sensible step of a number, as a share of its range."""
+    low, high = dimension.low, dimension.high
+    if dimension.log:
+        return min(math.log(LOG_STEP) / math.log(high / low), 1 / LINEAR_STEPS)
+    return _linear_step(low, high) / (high - low)
+
+
+def _linear_step(low: float, high: float) -> float:
+    most = (high - low) / LINEAR_STEPS * (1 + ROUNDING)
+    power: float = 10.0 ** math.floor(math.log10(most))
+    return next(size * power for size in (5, 2, 1) if size * power <= most)
 
 
 def readable(number: float) -> float:

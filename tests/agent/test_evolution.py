@@ -6,7 +6,7 @@ import pytest
 
 from cockpit.agent.proposers.evolution import MUTATIONS, Tried, next_arms
 from cockpit.core.model import Value
-from cockpit.science.search_space import Dimension, Real
+from cockpit.science.search_space import Dimension, Ladder, Real
 
 SPACE: dict[str, Dimension] = {f"RATE_{number}": Real(0.0, 1.0) for number in range(6)}
 CENTER: dict[str, Value] = dict.fromkeys(SPACE, 0.5)
@@ -60,3 +60,22 @@ def test_the_arms_approach_the_best_scores() -> None:
 def test_identical_scores_give_arms(score: float) -> None:
     same = [Tried(one.constants, score, 0.0) for one in tried(40)]
     assert len(next_arms(SPACE, CENTER, same, [], 8, seed=4)) == 8
+
+
+@pytest.mark.parametrize("runs", [3, 150], ids=["no surface", "a surface"])
+def test_no_arm_changes_a_constant_by_less_than_a_sensible_step(runs: int) -> None:
+    """Propose from results that crowd around the base, where a mutation of a parent is a trifle beside the base."""
+    dice = random.Random(7)
+    near = [
+        Tried({name: round(0.5 + dice.gauss(0, 0.01), 3) for name in SPACE}, 0.97 + dice.gauss(0, 6e-4), 6e-4)
+        for _ in range(runs)
+    ]
+    arms = next_arms(SPACE, CENTER, near, [], 30, seed=6)
+    moves = [abs(float(str(arm[name])) - 0.5) for arm in arms for name in SPACE if arm[name] != CENTER[name]]
+    assert len(arms) == 30 and CENTER not in arms
+    assert min(moves) >= 0.02 - 1e-9
+
+
+def test_the_base_is_not_proposed_where_it_was_not_tried() -> None:
+    space: dict[str, Dimension] = {"DEPTH": Ladder((7, 8))}
+    assert next_arms(space, {"DEPTH": 8}, [Tried({"DEPTH": 7}, 1.0)], [], 4, seed=1) == []

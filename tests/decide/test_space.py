@@ -6,13 +6,17 @@ from hypothesis import strategies as st
 
 from cockpit.core.model import Value
 from cockpit.science.search_space import (
+    LINEAR_STEPS,
     ROW_TOKENS,
+    STEP_ROUNDED,
     Choice,
     Ladder,
     Real,
     fit_overrides,
+    moved_to,
     position,
     search_space,
+    step_share,
     value_at,
 )
 
@@ -101,3 +105,46 @@ def test_the_first_choice_is_the_bases_own() -> None:
     dimension = search_space({"ADAM_BETAS": [0.85, 0.97]})["ADAM_BETAS"]
     assert isinstance(dimension, Choice)
     assert dimension.options[0] == [0.85, 0.97]
+
+
+REALS = sorted(name for name, one in search_space(AUTORESEARCH).items() if isinstance(one, Real))
+
+
+@pytest.mark.parametrize(
+    ("name", "trifle", "step"),
+    [
+        ("MUON_MOMENTUM", 0.949, 0.005),
+        ("WEIGHT_DECAY", 0.205, 0.02),
+        ("WARMDOWN_RATIO", 0.503, 0.02),
+        ("MATRIX_LR", 0.0412, 0.004),
+        ("UNEMBEDDING_LR", 0.00397, 0.0004),
+    ],
+)
+def test_a_move_smaller_than_a_sensible_step_keeps_the_base(name: str, trifle: float, step: float) -> None:
+    dimension, base = search_space(AUTORESEARCH)[name], AUTORESEARCH[name]
+    assert isinstance(base, float)
+    assert moved_to(dimension, base, position(dimension, trifle)) == base
+    assert moved_to(dimension, base, position(dimension, base + step)) == pytest.approx(base + step)
+
+
+@given(st.sampled_from(REALS), st.floats(0, 1))
+def test_a_drawn_number_is_short_and_is_the_base_or_a_step_away(name: str, place: float) -> None:
+    dimension, base = search_space(AUTORESEARCH)[name], AUTORESEARCH[name]
+    assert isinstance(dimension, Real)
+    value = moved_to(dimension, base, place)
+    away = abs(position(dimension, value) - position(dimension, base))
+    assert value == base or away >= STEP_ROUNDED * step_share(dimension) * (1 - 1e-9)
+    assert len(f"{value:g}".lstrip("-0.").replace(".", "").partition("e")[0]) <= 3
+
+
+@given(st.floats(1e-6, 1e3), st.floats(1e-3, 1e3), st.booleans())
+def test_any_range_has_sensible_steps(low: float, width: float, log: bool) -> None:
+    dimension = Real(low, low + width, log)
+    assert 0 < step_share(dimension) <= 1 / LINEAR_STEPS + 1e-9
+    for place in (0.0, 0.3, 1.0):
+        value = value_at(dimension, place)
+        assert isinstance(value, float) and dimension.low <= value <= dimension.high
+
+
+def test_a_base_outside_its_range_is_left_for_the_ends_of_the_range() -> None:
+    assert moved_to(Real(0.1, 0.5), 0.05, 0.0) == 0.1

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cockpit.core.model import Value
 from cockpit.science.forecast import crash_risks
-from cockpit.science.search_space import Choice, Dimension, Ladder, Real, fit_overrides, position, value_at
+from cockpit.science.search_space import Choice, Dimension, Ladder, Real, fit_overrides, moved_to, position, step_share
 from cockpit.science.surface import FloatArray, Surface, fit_surface
 
 PARENTS = 5
@@ -62,13 +62,13 @@ def next_arms(
 ) -> list[dict[str, Value]]:
     """Return up to `arms` configurations to try next: all constants of `base`, with those in `dimensions` varied.
 
-    Configurations in `tried` and `pending` are never proposed again. Equal arguments give equal arms. Fewer are
-    returned when the space is nearly used up. Raises ValueError without dimensions.
+    The base and the configurations in `tried` and `pending` are not proposed. Equal arguments give equal arms. Fewer
+    are returned when the space is nearly used up. Raises ValueError without dimensions.
     """
     if not dimensions:
         raise ValueError("none of train.py's constants can be varied by number")
     evolution = _Evolution(dimensions, base, tried, seed)
-    known = {_key(dimensions, constants) for constants in (*(one.constants for one in tried), *pending)}
+    known = {_key(dimensions, constants) for constants in (base, *(one.constants for one in tried), *pending)}
     found: list[dict[str, Value]] = []
     for _ in range(arms):
         for constants in (child for _ in range(MAX_BROODS) for child in evolution.children()):
@@ -92,6 +92,7 @@ class _Evolution:
         self._rng = np.random.default_rng(seed)
         self._is_choice = np.asarray([isinstance(one, Choice) for one in dimensions.values()])
         self._value_counts = np.asarray([_value_count(one) for one in dimensions.values()])
+        self._smallest_steps = np.asarray([_smallest_step(one) for one in dimensions.values()])
         self._tried_positions = self._positions([one.constants for one in tried])
         self._crashed = np.asarray([one.score is None for one in tried], dtype=bool)
         ranked = sorted(
@@ -122,7 +123,7 @@ class _Evolution:
 
     def _constants(self, positions: FloatArray) -> dict[str, Value]:
         moved = {
-            name: value_at(dimension, float(at))
+            name: moved_to(dimension, self._base[name], float(at))
             for (name, dimension), at in zip(self._dimensions.items(), positions, strict=True)
         }
         base = dict(self._base)
@@ -154,11 +155,10 @@ class _Evolution:
         return order.argsort(axis=1) < mutations
 
     def _mutated(self, born: FloatArray) -> FloatArray:
-        """Return every gene moved: an option replaced, any other stepped by one value at least."""
+        """Return every gene moved: an option replaced, any other stepped by one value or sensible step at least."""
         rng, shape = self._rng, born.shape
         step = rng.normal(size=shape) * rng.choice(MUTATION_SDS, size=shape)
-        one_value = 1 / np.where(self._value_counts > 0, self._value_counts, np.inf)
-        step = np.copysign(np.maximum(np.abs(step), one_value), step)
+        step = np.copysign(np.maximum(np.abs(step), self._smallest_steps), step)
         mutated: FloatArray = np.where(self._is_choice, rng.random(shape), born + step)
         return mutated
 
@@ -196,6 +196,11 @@ def _value_count(dimension: Dimension) -> int:
             return len(rungs)
         case Choice(options):
             return len(options)
+
+
+def _smallest_step(dimension: Dimension) -> float:
+    """Return the share of a dimension that a mutation moves at least."""
+    return step_share(dimension) if isinstance(dimension, Real) else 1 / _value_count(dimension)
 
 
 def _score(one: Tried) -> float:

@@ -18,7 +18,7 @@ from cockpit.agent.proposers.search_base import SearchBase, search_base
 from cockpit.core.intents import Arm, Draft
 from cockpit.core.model import Change, Experiment, ExperimentStatus, Value, WaveKind
 from cockpit.core.state import State
-from cockpit.science.search_space import Choice, Dimension, Ladder, Real, fit_overrides, position, value_at
+from cockpit.science.search_space import Choice, Dimension, Ladder, Real, fit_overrides, moved_to, position
 
 if TYPE_CHECKING:
     import optuna
@@ -130,7 +130,7 @@ def _small_step(study: Study, dice: random.Random) -> dict[str, Value]:
             values[name] = dice.choice(dimension.options)
             continue
         moved = position(dimension, study.base.constants[name]) + dice.uniform(-STARTUP_STEP, STARTUP_STEP)
-        values[name] = value_at(dimension, moved)
+        values[name] = moved_to(dimension, study.base.constants[name], moved)
     return values
 
 
@@ -159,7 +159,8 @@ def _sampled(study: Study, draws: int, seed: int) -> Iterator[dict[str, Value]]:
     )
     for _ in range(draws):
         params = optuna_study.ask(fixed_distributions=distributions).params
-        yield {name: _from_optuna(dimensions[name], drawn) for name, drawn in params.items()}
+        base = study.base.constants
+        yield {name: _from_optuna(dimensions[name], base[name], drawn) for name, drawn in params.items()}
 
 
 def _distribution(dimension: Dimension) -> "optuna.distributions.BaseDistribution":
@@ -185,10 +186,10 @@ def _to_optuna(dimension: Dimension, at: float) -> float:
             return int(at * len(options))
 
 
-def _from_optuna(dimension: Dimension, drawn: float) -> Value:
+def _from_optuna(dimension: Dimension, base: Value, drawn: float) -> Value:
     match dimension:
         case Real():
-            return value_at(dimension, drawn)
+            return moved_to(dimension, base, drawn)
         case Ladder(rungs):
             return rungs[int(drawn)]
         case Choice(options):
