@@ -162,7 +162,7 @@ class _Canvas:
         return self._scale(max(self._bottom, value) if self._is_log else value)
 
     def draw_lines(self) -> None:
-        """Draw the line of one device if it is in range, and the incumbents'. The axis of a single moment has no line."""
+        """Draw the line of one device if it is in range, and the incumbents'; none over a single moment."""
         if self.left == self.right:
             return
         alone = [(at, self._height_of(held)) for at, held in self.shown.alone]
