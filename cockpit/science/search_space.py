@@ -120,7 +120,7 @@ def _guess(value: Value) -> Dimension | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
         return None
     if isinstance(value, int):
-        return None if value == 1 else _whole_numbers(max(1, value // 2), value * 2)
+        return None if value == 1 else _whole_numbers(max(1, value // 2), value * 2, value)
     return Real(readable(value / 4), readable(min(value * 4, 1.0) if value < 1 else value * 4), log=True)
 
 
@@ -140,7 +140,7 @@ def _within(given: KnobRange, value: Value, known: Dimension | None) -> Dimensio
         return Ladder(tuple(sorted(rung for rung in (*halved, *doubled) if rung <= high)))
     low, high = _ends(given, float(value))
     if isinstance(value, int):
-        return _whole_numbers(math.ceil(low), math.floor(high))
+        return _whole_numbers(math.ceil(low), math.floor(high), value)
     if not low < high:
         return None
     is_log = known.log if isinstance(known, Real) else high / low >= 20 if low > 0 else False
@@ -159,17 +159,26 @@ def _ends(given: KnobRange, value: float) -> tuple[float, float]:
     return low, high
 
 
-def _whole_numbers(low: int, high: int) -> Dimension | None:
-    """Return a ladder of whole numbers: all of them, or if they are many, as many as a search can tell apart."""
+def _whole_numbers(low: int, high: int, base: int) -> Dimension | None:
+    """Return a ladder of whole numbers: all of them, or if they are many, the base and those around it that a search can
+    tell apart."""
     if high <= low:
         return None
     if high - low < RUNGS_AT_MOST:
         return Ladder(tuple(range(low, high + 1)))
+    middle = min(high, max(low, base))
+    away = [number / (RUNGS_AT_MOST - 1) for number in range(-RUNGS_AT_MOST, RUNGS_AT_MOST) if number]
     if low > 0 and high >= 8 * low:
-        steps = [low * (high / low) ** (at / (RUNGS_AT_MOST - 1)) for at in range(RUNGS_AT_MOST)]
+        steps = [middle * (high / low) ** share for share in away]
     else:
-        steps = [low + (high - low) * at / (RUNGS_AT_MOST - 1) for at in range(RUNGS_AT_MOST)]
-    return Ladder(tuple(sorted({round(step) for step in steps})))
+        steps = [middle + (high - low) * share for share in away]
+    inside = (short for step in steps if low < (short := _short(step)) < high)
+    return Ladder(tuple(sorted({low, middle, high, *inside})))
+
+
+def _short(number: float) -> int:
+    """Round to a whole number, of two digits where it is longer."""
+    return round(number) if number < 100 else int(float(f"{number:.{LOG_DIGITS}g}"))
 
 
 def position(dimension: Dimension, value: Value) -> float:
@@ -220,10 +229,11 @@ def value_at(dimension: Dimension, place: float) -> Value:
 def moved_to(dimension: Dimension, base: Value, place: float) -> Value:
     """Return the value at a position; the base's where the move is smaller than a sensible step."""
     value = value_at(dimension, place)
-    if not isinstance(dimension, Real) or not holds(dimension, base):
+    if isinstance(dimension, Choice) or not holds(dimension, base):
         return value
     away = abs(position(dimension, value) - position(dimension, base))
-    return base if away < STEP_ROUNDED * step_share(dimension) else value
+    step = step_share(dimension) if isinstance(dimension, Real) else 1 / len(dimension.rungs)
+    return base if away < STEP_ROUNDED * step else value
 
 
 def step_share(dimension: Real) -> float:

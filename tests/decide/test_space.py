@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cockpit.core.knobs import KnobRange
 from cockpit.core.model import Value
 from cockpit.science.search_space import (
     LINEAR_STEPS,
@@ -148,3 +149,20 @@ def test_any_range_has_sensible_steps(low: float, width: float, log: bool) -> No
 
 def test_a_base_outside_its_range_is_left_for_the_ends_of_the_range() -> None:
     assert moved_to(Real(0.1, 0.5), 0.05, 0.0) == 0.1
+
+
+def test_whole_numbers_are_short_and_around_the_base() -> None:
+    dimension = search_space({"POINTS": 326, "LR": 0.1, "DROPOUT": 0.1})["POINTS"]
+    assert isinstance(dimension, Ladder) and {163, 326, 652} <= set(dimension.rungs)
+    assert all(rung % 10 == 0 for rung in set(dimension.rungs) - {163, 326, 652})
+    lower, higher = (dimension.rungs[dimension.rungs.index(326) + step] for step in (-1, 1))
+    assert lower <= 0.95 * 326 and higher >= 1.05 * 326
+    wide = search_space({"POINTS": 300}, {"POINTS": KnobRange(low=10, high=5_000)})["POINTS"]
+    assert isinstance(wide, Ladder) and 300 in wide.rungs and (wide.rungs[0], wide.rungs[-1]) == (10, 5_000)
+    assert len(wide.rungs) <= 26
+
+
+def test_a_base_that_is_not_among_its_choices_is_left_where_it_is() -> None:
+    dimension = search_space({"LR": 0.1, "WIDTH": 100}, {"WIDTH": KnobRange(choices=(64, 96, 128))})["WIDTH"]
+    assert moved_to(dimension, 100, position(dimension, 100)) == 100
+    assert moved_to(dimension, 100, 0.0) == 64
