@@ -31,7 +31,7 @@ def _has_sealed_shard(plan: Plan) -> bool:
 
 def why_self_scored(plan: Plan, session: Session) -> str:
     """Return why no score of the session is computed outside its run, in a sentence."""
-    said = f"runs {ARE_SELF_SCORED}: "
+    said = f"Runs {ARE_SELF_SCORED}: "
     if session.fleet.simulated:
         return said + "they are simulated"
     if plan.settings.research.command:

@@ -1,7 +1,7 @@
 """Find the incumbent's loss curve, with which a training run is compared."""
 
 from cockpit.core.curves import Point, loss_at, points_of
-from cockpit.core.model import Outcome
+from cockpit.core.model import Attempt, Outcome
 from cockpit.core.state import State
 from cockpit.decide.early_stopping import LOOKS
 
@@ -25,12 +25,12 @@ def rival_curve(state: State, hardware: str) -> list[Point]:
     return points_of(found)
 
 
-def rival_loss(state: State, hardware: str, fraction: float) -> float | None:
+def rival_loss(state: State, attempt: Attempt, fraction: float) -> float | None:
     """Return the incumbent's training loss at a fraction of the budget; past its last point the last loss.
 
-    None before COMPARED_FROM.
+    None before COMPARED_FROM, and for a run of the incumbent itself, which differs from it by noise alone.
     """
-    if fraction < COMPARED_FROM:
+    if fraction < COMPARED_FROM or attempt.experiment == (state.incumbent or state.baseline):
         return None
-    curve = rival_curve(state, hardware)
+    curve = rival_curve(state, attempt.hardware)
     return loss_at(curve, min(fraction, curve[-1][0])) if curve else None

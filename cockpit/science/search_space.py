@@ -160,8 +160,8 @@ def _ends(given: KnobRange, value: float) -> tuple[float, float]:
 
 
 def _whole_numbers(low: int, high: int, base: int) -> Dimension | None:
-    """Return a ladder of whole numbers: all of them, or if they are many, the base and those around it that a search can
-    tell apart."""
+    """Return a ladder of whole numbers: all of them, or if they are many, the base and those around it that a search
+    can tell apart."""
     if high <= low:
         return None
     if high - low < RUNGS_AT_MOST:

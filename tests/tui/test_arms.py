@@ -50,7 +50,7 @@ def test_a_column_of_memory_without_forecasts_says_what_it_waits_for(monkeypatch
 def test_a_proposal_without_forecasts_says_what_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
     story = stories.begun()
     words = waiting_arms(story, story.propose("How deep?", {"DEPTH": [7, 9]}), monkeypatch)
-    assert "a forecast needs 4 such results" in words and "crash" not in words and "Δ base" not in words
+    assert "forecast: from 4 such results on" in words and "crash" not in words and "Δ base" not in words
 
 
 def test_an_arm_that_edits_code_has_no_forecast_of_arms_that_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,4 +59,4 @@ def test_an_arm_that_edits_code_has_no_forecast_of_arms_that_do_not(monkeypatch:
     arm = story.state.experiments[story.state.waves[wave].arms[0]]
     arm.change = Change(edits=(Edit("train.py", "a", "b"),))
     words = waiting_arms(story, wave, monkeypatch)
-    assert "a forecast needs 4 such results" in words and "memory after" not in words
+    assert "forecast: from 4 such results on" in words and "memory after" not in words

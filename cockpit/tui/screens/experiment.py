@@ -159,7 +159,7 @@ class Curve(Pane):
             return [title_row(width, self.palette, "loss", "", False), *hint]
         rival = rival_curve(state, attempt.hardware)
         fraction, loss = curve[-1]
-        against = rival_loss(state, attempt.hardware, fraction)
+        against = rival_loss(state, attempt, fraction)
         delta = f"{signed(loss - against, 3)} to the incumbent's" if against is not None else ""
         late = shown_from(curve)
         title = f"loss, from {late:.0%} of the budget" if late else "loss"

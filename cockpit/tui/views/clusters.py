@@ -120,7 +120,7 @@ def _with_run(view: ClusterView, state: State, attempt: Attempt, with_curve: boo
     progress = attempt.progress
     begun = 0.0 if attempt.status is AttemptStatus.RUNNING else -1.0
     loss = progress.loss if progress else None
-    rival = rival_loss(state, attempt.hardware, progress.fraction) if progress else None
+    rival = rival_loss(state, attempt, progress.fraction) if progress else None
     return msgspec.structs.replace(
         view,
         attempt=plain(attempt.id),

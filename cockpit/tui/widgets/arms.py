@@ -25,7 +25,7 @@ CRASH = 16
 """Cells of `100% [100, 100]` and the blank after it. A score and its difference take as many."""
 MEMORY_LATER = f"memory after {RUNS_LEAST} results"
 """The title of the column of memory while too few experiments have a known peak."""
-FORECAST_LATER = f"a forecast needs {RUNS_LEAST} such results"
+FORECAST_LATER = f"forecast: from {RUNS_LEAST} such results on"
 """The title of the columns of forecasts while too few experiments have ended, or too few edits among them."""
 TAIL = 50
 """Cells of the lines, runs, score and difference, and of the interval behind them. A constant matters more than a
