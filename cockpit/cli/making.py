@@ -143,6 +143,8 @@ def _tried(where: Path, configured: Settings, guesser: "Guesser", python: str) -
     trying.check_trial(found, research, guesser.asks)
     guesser.settle_metric(found.values)
     taken = guesser.settings(python)
+    if not names:
+        trying.check_reading(found, taken)
     accepted = accepting.accepted(where, taken, guesser.evidence())
     wanted = accepting.offer(accepted, guesser.asks)
     return _Ready(msgspec.structs.replace(configured, research=taken), python, accepted if wanted else None)

@@ -17,6 +17,7 @@ from cockpit.create.command import command_words, own_command
 from cockpit.create.import_roots import import_roots
 from cockpit.create.interpreter import Setup, run_setup
 from cockpit.create.trial_run import TRIAL_S, Trial, TrialJob, try_run
+from cockpit.fleet.run_log import RunLog
 from cockpit.report.results import clean
 from cockpit.session.metric_settings import metric_of
 from cockpit.session.research_settings import ResearchSettings, files_of, script_of
@@ -113,6 +114,16 @@ def check_trial(found: Trial, research: ResearchSettings, asks: bool) -> None:
         )
     wall = ", --network or --no-confine if the wall is in its way" if found.failed and research.confine else ""
     raise CommandError(f"nothing was made: {why}; give {remedy}{wall}")
+
+
+def check_reading(found: Trial, research: ResearchSettings) -> None:
+    """Refuse a metric that was found in the output, and whose values there leave open which one it is."""
+    metric = metric_of(research)
+    log = RunLog(metric)
+    log.feed(found.tail.encode(), 0.0)
+    log.finish(0.0)
+    if question := log.values.question(metric.name):
+        raise CommandError(f"nothing was made: the trial run ended well, and {clean(question)}")
 
 
 def problem(found: Trial) -> str:

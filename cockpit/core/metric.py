@@ -16,7 +16,7 @@ from cockpit.core.units import factor, unit_in_name, unit_of
 
 DEFAULT_NAME = "val_bpb"
 NAME_CHARACTERS = 60
-_NAME = re.compile(r"[^\W\d][\w .:/%@+-]*(?<! )")
+_NAME = re.compile(r"[^\W\d][\w .:/%@^+-]*(?<! )")
 _CONSTRAINT = re.compile(
     r"\s*(?P<name>.+?)\s*(?P<relation><=|>=|<|>)\s*(?P<limit>\S+?)\s?(?P<unit>%|[A-Za-z\xb5\u03bc]+)?\s*"
 )
@@ -243,7 +243,7 @@ _ENDS_LOWER = re.compile(r"(?i)(?:^|[_ /])(?:loss|error|cost|regret)$")
 """The end of a name that is better lower, whatever it is the loss of."""
 _HIGHER_IS_BETTER = re.compile(
     r"(?i)(?<![a-z])(?:acc|accuracy|top_?[15]|f1|auc|auroc|m?ap(?:50|75|[sml](?![a-z]))?|ndcg|mrr|mcc|iou|miou|dice|bleu"
-    r"|rouge\w*|meteor|psnr|ssim|r2|precision|recall|rewards?|returns?|sharpe|sortino|calmar|profit|pnl|win_?rate|wins?"
+    r"|rouge\w*|meteor|psnr|ssim|r\^?2|precision|recall|rewards?|returns?|sharpe|sortino|calmar|profit|pnl|win_?rate|wins?"
     r"|elo|corr(?:elation)?|spearman|pearson|kendall|pass(?:ed|_rate|_at_\d+|@\d+)?|solved|score|throughput"
     r"|tok(?:ens)?_?(?:/|per)_?s(?:ec)?|(?:gb|tb|m?fl?ops|tflops|gflops)(?:/|_?per_?)?s?|speed_?up|mfu|correct"
     r"|hits?@\d+|hit_rate|success(?:_rate)?|(?<!neg_)(?<!negative_)log_?likelihood|(?<!log_)likelihood|elbo|kappa|gini"

@@ -21,7 +21,7 @@ _SEVERAL = re.compile(
 _CURRENCY = re.compile(r"([-+]?)[$\u20ac\xa3\xa5]\s?(?=[-+.\d])")
 _MINUS = str.maketrans("\u2212", "-")
 _UNIT = re.compile(
-    r"(?!x|(?-i:[ej])(?![a-z]))[a-z\xb5\u03bc%/\u20ac\xa3\xa5\xb0]{0,20}(?:[.:!*?]{0,3}$|,|\(?(?:\xb1|\+/?-)|[\u2190-\u2bff\U0001f300-\U0001faff]|\(\d{1,3}$)",
+    r"(?!x[0-9a-f]|(?-i:[ej])(?![a-z]))[a-z\xb5\u03bc%/\u20ac\xa3\xa5\xb0\xd7]{0,20}(?:[.:!*?]{0,3}$|,|\(?(?:\xb1|\+/?-)|[\u2190-\u2bff\U0001f300-\U0001faff]|\(\d{1,3}$)",
     re.IGNORECASE,
 )
 """The rest of a word after its number: a unit, punctuation, an error, a sign such as a tick.

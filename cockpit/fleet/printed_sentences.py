@@ -37,9 +37,12 @@ _OF_OTHERS = re.compile(
 """Words of a sentence about another run, or about none."""
 _BEFORE = (
     r"(?:^|(?<=[\s(:=]))([-+]?(?:\d{1,3}(?:,\d{3})+|\d{1,40})?(?:\.\d{1,40})?(?:[eE][-+]?\d{1,3})?)"
-    r"(\s?%|\s[a-z\xb5]{1,12})?\s{1,40}"
+    r"(\s?%|[x\xd7]|\s[a-z\xb5]{1,12})?\s{1,40}"
 )
 """A number and its unit before a name."""
+_TIMES = frozenset("xX\xd7")
+_A_RATIO = re.compile(r"speed[ _-]?up|ratio|factor", re.IGNORECASE)
+"""A metric that is so many times something: `1.80x speedup`."""
 _LETTERS = re.compile(r"[^\W\d_]{2,}")
 
 
@@ -88,8 +91,9 @@ def _before(text: str, found: re.Match[str]) -> Sentence | None:
         or follows[:1].isdigit()
     ):
         return None
+    is_known = not unit or unit == "%" or unit_of(unit) or (unit in _TIMES and _A_RATIO.search(name))
     is_measured = "." in number or unit == "%" or "/" in name or unit_of(name)
-    if (unit and unit != "%" and not unit_of(unit)) or (prefix.strip() and not is_measured):
+    if not is_known or (prefix.strip() and not is_measured):
         return None
     end = re.escape(f" {name}") if not unit else rf"\s?{re.escape(unit)} {re.escape(name)}"
     pattern = f"{pattern_for(text, found.start(1))}{end}".replace("\\ ", r"\s+")

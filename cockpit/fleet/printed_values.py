@@ -32,6 +32,8 @@ PATTERN_CHARACTERS = 4_000
 TRAINING_SECONDS = "training_seconds"
 _A_NUMBER = re.compile(r"(?<![\w.])[-+]?\.?\d[\d.,]*(?:e[-+]?\d+)?%?(?![\w.])", re.IGNORECASE)
 
+_BEFORE_RESULT = re.compile(r"(?:[:=]|->|\u2192|(?<!\w)(?:to|is|reached))\s{0,3}$", re.IGNORECASE)
+"""The end of the text before a result: `improved from 1.00 to 0.98`, `mAP@0.5: 0.63`."""
 _NUMERIC = re.compile(r"[-+\u2212]?[$\u20ac\xa3\xa5]?[-+]?(?:\.?\d|(?:nan|inf|infinity)\b)", re.ASCII | re.IGNORECASE)
 _MENTION = re.compile(
     r"(?<![a-z])(?:steps?|iters?|iterations?|epochs?|wandb:|best|lowest|highest|high|previous|target|champion|incumbent|baseline|reference)(?![a-z])"
@@ -193,7 +195,8 @@ class PrintedValues:
             numbers = list(_A_NUMBER.finditer(text[:PREFIX_CHARACTERS]))
             behind = [one for one in numbers if one.start() >= named.end()] or numbers[-1:]
             if behind and (name := self._names.get(plain(named[0]))):
-                likely = next((one for one in behind if "." in one[0]), behind[-1])
+                signed = [one for one in behind if _BEFORE_RESULT.search(text, 0, one.start())]
+                likely = next((one for one in signed or behind if "." in one[0]), behind[-1])
                 self._unread[name] = pattern_for(text, likely.start())
 
     def _take(self, printed: str, found: _Found | None) -> bool:

@@ -345,6 +345,22 @@ def test_a_value_beside_other_words_each_time_is_refused_with_a_pattern(place: P
     assert "accuracy is printed beside other words each time: give --pattern" in done.stderr
 
 
+def test_a_score_in_sentences_is_read_from_the_trial_run_or_asked_about(place: Path) -> None:
+    script = "what = 'acc' + 'uracy of the network on the '\nprint(what + '100 test images:', 54, '%')\n"
+    repo = made(place, script)
+    done = cockpit(place, *NEW, "--yes", cwd=repo)
+    assert done.returncode == 0, done.stderr
+    assert "trial      it printed accuracy 54 within" in done.stdout
+    cockpit(place, "stop", "night", "--cancel", "--yes")
+    (repo / "main.py").write_text(script + "print(what + '900 training images:', 99, '%')\n")
+    git(repo, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qam", "second")
+    said = refusal(cockpit(place, "new", "later", "--mode", "manual", "--yes", cwd=repo))
+    assert said.startswith(
+        "nothing was made: the trial run ended well, and accuracy is printed beside other words each"
+    )
+    assert not (place / "sessions" / "later").exists()
+
+
 def test_the_names_that_a_run_printed_are_offered(place: Path) -> None:
     repo = made(place, 'report = "zeal: 3.0"\nprint(report)\n')
     done = cockpit(place, *NEW, "--repo", str(repo), "--yes")

@@ -92,7 +92,7 @@ def test_a_name_that_no_output_could_hold_is_refused(name: str) -> None:
         check_name(name)
 
 
-@pytest.mark.parametrize("name", ["val_bpb", "test/acc@5", "val loss", "Überleben", "p95.latency-ms", "R%"])
+@pytest.mark.parametrize("name", ["val_bpb", "test/acc@5", "val loss", "Überleben", "p95.latency-ms", "R%", "R^2"])
 def test_a_usual_name_is_taken(name: str) -> None:
     assert check_name(name) == name
 

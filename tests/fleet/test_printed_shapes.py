@@ -144,6 +144,8 @@ def pattern_in(message: str) -> str:
         "The accuracy on 500 images of  train is 0.99\nIt's accuracy on 100 images of  test is 0.93\n",
         'accuracy{{run="a"}} 0.93',
         "copy 0.5 accuracy\nscale 0.93 accuracy",
+        "accuracy improved from 0.5 to 0.93",
+        "accuracy@0.5: 0.93",
     ],
 )
 def test_the_pattern_that_is_shown_reads_its_line(printed: str) -> None:
@@ -225,6 +227,14 @@ def test_a_value_in_markup_a_pair_a_row_or_with_its_spread_is_read(printed: str)
 def test_a_unit_stands_before_the_number_or_behind_the_name(printed: str, value: float, unit: str) -> None:
     metrics = verdict_on(Metric("cost"), printed).metrics
     assert metrics is not None and (metrics.score, metrics.unit) == (value, unit)
+
+
+@pytest.mark.parametrize(
+    ("name", "printed", "value"),
+    [("speedup", "1.80x speedup", 1.8), ("compression ratio", "2\xd7 compression ratio", 2.0), ("acc", "2x acc", None)],
+)
+def test_a_ratio_is_read_before_its_name(name: str, printed: str, value: float | None) -> None:
+    assert read(name, printed) == value
 
 
 @pytest.mark.parametrize(("name", "printed"), [("GFLOP/s", "n=1024  12.5 GFLOP/s"), ("ns/iter", "bench: 12.5 ns/iter")])

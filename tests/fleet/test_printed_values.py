@@ -105,6 +105,10 @@ def test_the_loss_of_a_split_counts_only_if_no_other_is_printed(printed: str) ->
         ('{"name": "accuracy", "value": 0.5}', 0.5),
         ('{"accuracy": {"value": 0.5}}', 0.5),
         ("accuracy: 0.5\nhigh accuracy: 0.9", 0.5),
+        ("accuracy: 1.80x", 1.8),
+        ("accuracy: 1.8X over it", 1.8),
+        ("accuracy: 2\xd7", 2.0),
+        ("accuracy: 0x1f", None),
     ],
 )
 def test_a_number_with_a_unit_or_thousands_set_apart_is_read(printed: str, value: float | None) -> None:

@@ -233,6 +233,12 @@ def test_a_build_file_shows_the_command_where_no_document_does() -> None:
         ('{"loss": 1, "val_acc": 0.9}', ["val_acc"]),
         ("[3]\ttrain-rmse:1.70\teval-rmse:2.20", ["eval-rmse"]),
         ("loaded 3 files in 2 s: done", []),
+        ("Accuracy of the network on the 10000 test images: 54 %", ["Accuracy"]),
+        ("Test loss after 3 epochs is 0.41", ["Test loss"]),
+        ("R^2: 0.93", ["R^2"]),
+        ("log-likelihood: -123.4", ["log-likelihood"]),
+        ("precision: 0.8\nf1: 0.7", ["f1"]),
+        ("win rate: 55%", ["win rate"]),
     ],
 )
 def test_the_output_of_a_run_names_likely_metrics(output: str, names: list[str]) -> None:

@@ -10,11 +10,11 @@ from cockpit.variant.syntax import nodes_in, tree_of
 NAMES_AT_MOST = 200
 EXPRESSION_CHARACTERS = 60
 _BEFORE = re.compile(
-    r"([A-Za-z][\w.@/-]*(?: [A-Za-z][\w.@/-]*)?)[\"']?(?: ?\([^()\d]{1,40}\)\s*[:=])?\s*[:=]?\s*$", re.ASCII
+    r"([A-Za-z][\w.@/^-]*(?: [A-Za-z][\w.@/^-]*)?)[\"']?(?: ?\([^()\d]{1,40}\)\s*[:=])?\s*[:=]?\s*$", re.ASCII
 )
 """The name at the end of a text that a number follows. A remark in brackets may stand between them."""
 _IN_TEMPLATE = re.compile(
-    r"([A-Za-z][\w.@/-]*(?: [A-Za-z][\w.@/-]*)?)\s*[:=]\s*(?:%[\d.+-]*l?[fgeds]|\$?\{[^{}]{0,60}\}|[-+]?\.?\d)",
+    r"([A-Za-z][\w.@/^-]*(?: [A-Za-z][\w.@/^-]*)?)\s*[:=]\s*(?:%[\d.+-]*l?[fgeds]|\$?\{[^{}]{0,60}\}|[-+]?\.?\d)",
     re.ASCII,
 )
 _PRINTS = re.compile(r"print|console\.log|\becho\b|\bputs\b|cout|ReportMetric|fmt\.|write", re.IGNORECASE)

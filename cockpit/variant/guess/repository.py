@@ -18,12 +18,18 @@ from cockpit.variant.guess.statements import Statement, edited_files, fixed_file
 CANDIDATES_AT_MOST = 6
 _SCORE = re.compile(
     r"(?:^|[ _/.-])(?:loss|bpb|bpc|ppl|perplexity|acc|accuracy|error|rmse|mse|mae|nll|f1|auc|auroc|m?ap(?:50|75)?|iou"
-    r"|psnr|ssim|r2|corr|correlation|spearman|pearson|kendall|reward|return|sharpe|calmar|sortino|score|fitness"
+    r"|psnr|ssim|r\^?2|corr|correlation|spearman|pearson|kendall|reward|return|sharpe|calmar|sortino|score|fitness"
     r"|bleu|rouge|dice|ndcg|mrr|mcc|brier|logloss|throughput|tflops|gflops|speedup|latency|regret|wer|cer"
     r"|fid|elo|win_rate|pass_rate|solved|correct|cost)(?:$|[ _/.-])"
     r"|(?:tflops|gflops|throughput)",
     re.IGNORECASE,
 )
+_RARER_SCORE = re.compile(
+    r"(?:^|[ _/.-])(?:likelihood|elbo|precision|recall|(?:win|hit|success|pass)[ _]?rate|exact[ _]match|kappa|jaccard"
+    r"|silhouette|modularity|lddt|coverage|pnl|profit|roi|cagr|yield)(?:$|[ _/.-])",
+    re.IGNORECASE,
+)
+"""Scores that are often printed beside another one: they count where there is no other."""
 _HELD_OUT = re.compile(r"^(?:val|valid|validation|test|eval|dev|heldout|held_out|final|mean|avg)(?:$|[ _/.-])", re.I)
 _TRAINING = re.compile(
     r"^(?:train|training|smooth|ema|debiased|best|target|baseline|previous|max|min)(?:$|[ _/.-])", re.I
@@ -287,6 +293,8 @@ def _ranked(
     elif _AGGREGATE.fullmatch(name) and _SCORE.search(_parts(printed.value)):
         rank += 2
         evidence = f"{evidence}, from {printed.value}"
+    elif _RARER_SCORE.search(name) and not printed.in_step:
+        rank += 1
     elif said is None:
         return None
     if _TRAINING.search(name):
