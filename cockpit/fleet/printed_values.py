@@ -8,6 +8,7 @@ after those. If the words around values differ, the choice is left open, and a p
 
 import re
 import shlex
+from collections import deque
 from collections.abc import Iterable
 from enum import IntEnum
 from typing import NamedTuple
@@ -25,6 +26,8 @@ from cockpit.fleet.printed_tables import PrintedTables
 
 VALUE_CHARACTERS = 100
 """Characters kept of a printed value; no plausible number is longer."""
+VALUES_AT_MOST = 32
+"""Values of a line that are read, its last ones: a line of a flood may hold thousands."""
 PREFIX_CHARACTERS = 300
 """Characters before a value's name that are searched for the words of a step line."""
 PATTERN_CHARACTERS = 4_000
@@ -176,9 +179,9 @@ class PrintedValues:
                     self._take(name, _Found(_Rank.PLAIN, value, value))
             return
         is_read = bool(held)
-        for found in () if held else self._shapes.finditer(text):
+        for found in () if held else deque(self._shapes.finditer(text), VALUES_AT_MOST):
             is_read |= self._take(found[1], _value(text, found, self._sections.heading))
-        for pair in self._pairs.finditer(text):
+        for pair in deque(self._pairs.finditer(text), VALUES_AT_MOST):
             is_read |= self._take(pair[1], _Found(_Rank.MENTION, pair[2], pair[2], unit_in_name(pair[1])))
         if not is_read:
             self._read_sentences(text)

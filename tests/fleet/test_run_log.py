@@ -1,5 +1,6 @@
 """A run's output is read as it comes, whichever script printed it and however the bytes arrive."""
 
+import re
 import time
 
 import msgspec
@@ -11,6 +12,7 @@ from cockpit.core.curves import packed
 from cockpit.core.metric import Metric
 from cockpit.core.model import Outcome
 from cockpit.core.plausible import LARGEST
+from cockpit.fleet import printed_values
 from cockpit.fleet.base import Evidence
 from cockpit.fleet.run_log import LINE_BYTES, TEXT_CHARACTERS, RunLog, RunRules, RunVerdict
 
@@ -380,6 +382,19 @@ def test_a_flood_takes_bounded_time_and_memory(flood: str) -> None:
     assert time.process_time() - began < 10
     kept = (log.steps.points, log._summary, log.values._found, log._rest, log.last_error, log.last_line)
     assert len(msgspec.msgpack.encode(kept)) < 2 * LINE_BYTES
+
+
+def test_a_line_with_thousands_of_values_is_read_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[str] = []
+    whole = printed_values._value
+
+    def counted(text: str, found: re.Match[str], heading: str) -> printed_values._Found | None:
+        looks.append(found[1])
+        return whole(text, found, heading)
+
+    monkeypatch.setattr(printed_values, "_value", counted)
+    assert score_of("val_bpb: 1.2 " * 4_000 + "val_bpb: 0.98") == 0.98
+    assert len(looks) == printed_values.VALUES_AT_MOST
 
 
 def test_ten_thousand_lines_take_a_fraction_of_a_second() -> None:
