@@ -42,7 +42,7 @@ _BEFORE = (
 """A number and its unit before a name."""
 _TIMES = frozenset("xX\xd7")
 _A_RATIO = re.compile(r"speed[ _-]?up|ratio|factor", re.IGNORECASE)
-"""A metric that is so many times something: `1.80x speedup`."""
+"""The name of a metric that is a multiple: `1.80x speedup`."""
 _LETTERS = re.compile(r"[^\W\d_]{2,}")
 
 

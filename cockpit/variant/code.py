@@ -8,7 +8,7 @@ import msgspec
 from cockpit.core.metric import VAL_BPB, Metric
 from cockpit.core.model import Change, Value
 from cockpit.variant.editable import accepted_in, constants_in, edited, fingerprint_of, outline_of, set_in
-from cockpit.variant.guard import check_variant, names_metric, source_names_metric
+from cockpit.variant.guard import check_variant, names_metric, prints_metric
 from cockpit.variant.syntax import check_text
 
 
@@ -89,7 +89,7 @@ def contracts(base: Mapping[str, str], rules: Rules) -> dict[str, str]:
     metric = rules.metric
     name = "" if metric.pattern or metric.score_command else metric.name
     python = [path for path in base if path.endswith(".py")]
-    printing = [path for path in python if name and source_names_metric(base[path], name)]
+    printing = [path for path in python if name and prints_metric(base[path], name, path)]
     if not printing and name == VAL_BPB.name and rules.script in python:
         printing = [rules.script]
     return dict.fromkeys(printing, name)

@@ -37,6 +37,18 @@ def check_variant(source: str, metric: str = DEFAULT_NAME, path: str = SCRIPT) -
         raise VariantError(f"{path} is nested too deeply to be checked; write it flatter.") from None
 
 
+def prints_metric(source: str, metric: str, path: str = SCRIPT) -> bool:
+    """Return True if a text of Python code names the metric. Raises VariantError for code that does not compile."""
+    if not source_names_metric(source, metric):
+        return False
+    module = parse(source, path).module
+    try:
+        _check_contract(module, metric, path)
+    except VariantError:
+        return False
+    return True
+
+
 def names_metric(text: str, metric: str) -> bool:
     """Return True if `text`, once printed, names the metric: `val_bpb:`, `val_bpb=`, `VAL_BPB `, `"val_bpb"`."""
     return _name(metric).search(_COLOR.sub("", text)) is not None

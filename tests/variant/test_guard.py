@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cockpit.core.metric import Metric
 from cockpit.core.model import Edit, Value
+from cockpit.variant.code import Rules, check_texts, contracts
 from cockpit.variant.edits import apply_edits
 from cockpit.variant.errors import VariantError
 from cockpit.variant.fingerprint import combine, fingerprint, outline
@@ -236,3 +238,21 @@ def test_a_constant_and_an_edit_that_set_the_same_value_have_one_fingerprint() -
 def test_a_source_that_does_not_compile_has_no_fingerprint() -> None:
     with pytest.raises(VariantError, match="does not compile"):
         fingerprint("x = (\n")
+
+
+@pytest.mark.parametrize(
+    ("source", "prints"),
+    [
+        ("score = 1\n", False),
+        ('"""Its score is computed elsewhere."""\nscore = 1\n', False),
+        ("def f(score):\n    return score  # the score\n", False),
+        ("print('score:', 1)\n", True),
+        ("print(f'score={1}')\n", True),
+    ],
+)
+def test_a_file_that_names_the_metric_in_its_code_alone_need_not_print_it(source: str, prints: bool) -> None:
+    rules = Rules("strategy.py", (), Metric("score"))
+    assert contracts({"strategy.py": source, "warrior.red": "score"}, rules) == (
+        {"strategy.py": "score"} if prints else {}
+    )
+    check_texts({"strategy.py": source}, {"strategy.py": source}, rules)
