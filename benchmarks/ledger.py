@@ -159,6 +159,24 @@ def states(folder: Path, experiments: int) -> None:
         f"{without_s:.2f} s from the start, {with_s:.2f} s from a snapshot and {AFTER_SNAPSHOT:,} events "
         f"({without_s / with_s:.1f}x faster); making the snapshot {snapshot_s:.2f} s"
     )
+    at_rest(path, experiments)
+
+
+def at_rest(path: Path, experiments: int) -> None:
+    """Compact the session as a worker does that ends, and print its files, and the fold of its packs."""
+    ledger = Ledger.open(path)
+    state = ledger.state()
+    passed, worked = time.perf_counter(), time.process_time()
+    ledger.compact(state)
+    ledger.close()
+    passed, worked = time.perf_counter() - passed, time.process_time() - worked
+    sizes = {file.name: file.stat().st_size / experiments for file in path.parent.iterdir()}
+    listed = ", ".join(f"{name} {size:,.0f}" for name, size in sorted(sizes.items()) if round(size))
+    path.with_name("snapshot").unlink()
+    print(
+        f"  at rest {sum(sizes.values()):,.0f} bytes an experiment: {listed}; it took {passed:.1f} s and {worked:.1f} s"
+        f" of a processor; state in {opened(path, experiments):.2f} s from the start"
+    )
 
 
 def main() -> None:

@@ -43,6 +43,11 @@ def thin(points: list[Point], most: int = 50) -> list[Point]:
     return [*kept, points[-1]]
 
 
+def rounded(points: Iterable[Point]) -> list[Point]:
+    """Round points for the ledger: a fraction to six decimals, a loss to five digits."""
+    return [(round(fraction, 6), float(f"{loss:.5g}")) for fraction, loss in points]
+
+
 def loss_at(curve: Sequence[Point], fraction: float) -> float | None:
     """Interpolate the training loss at a fraction of the budget; None outside the curve."""
     index = bisect_left(curve, fraction, key=lambda point: point[0])

@@ -167,6 +167,10 @@ class Estimate(msgspec.Struct, frozen=True, gc=False):
     """Runs that count as pairs with a run of the base with the same seed."""
 
 
+FINGERPRINT_CHARACTERS = 32
+"""Characters of a fingerprint: 128 bits tell any number of variants apart. Older cockpits wrote 64."""
+
+
 class Experiment(msgspec.Struct, omit_defaults=True, gc=False):
     """One variant of train.py to be measured."""
 

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 
 import msgspec
 
-from cockpit.core.curves import Point, thin
+from cockpit.core.curves import Point, rounded, thin
 from cockpit.core.metric import VAL_BPB, Metric
 from cockpit.core.model import Metrics, Outcome, Progress
 from cockpit.core.plausible import LARGEST
@@ -127,7 +127,7 @@ class RunLog:
 
     def curve(self) -> list[Point]:
         """Return [(fraction of the budget, loss)], at most 50 points."""
-        return thin(self.steps.points)
+        return rounded(thin(self.steps.points))
 
     @property
     def progress(self) -> Progress | None:

@@ -1,8 +1,9 @@
 """The event stream `events.log`: every event of the ledger in a plain file that the session's group may read.
 
 The worker appends to it; readers use pread and take no lock, so a reader cannot delay the worker. A frame is a header
-and deflated event bodies. The first frame of a segment starts a new deflate stream, so a reader can begin there. The
-header holds the chain after the frame's last event, which every reader checks.
+and event bodies. They are deflated while the session runs: the first frame of a segment starts a new deflate stream, so
+a reader can begin there. Once the session rests, the frames are the ledger's packs. The header holds the chain after
+the frame's last event, which every reader checks.
 """
 
 import os
@@ -15,19 +16,24 @@ from typing import Protocol
 import msgspec
 
 from cockpit.session.chain import GENESIS, chained
+from cockpit.session.compressed import decompressed
 from cockpit.session.event_bodies import joined, split
 from cockpit.session.ledger_errors import LedgerError
 from cockpit.session.plain_file import make_way
 
 STREAM_MODE = 0o640
 FAMILY = b"cockpit events "
-MAGIC = FAMILY + b"2\n"
+OLD_MAGIC = FAMILY + b"2\n"
+"""The start of a stream without packs."""
+MAGIC = FAMILY + b"4\n"
+"""A 3 would become a 2 by one changed bit."""
 FRAME = struct.Struct("<IIIB16s")
 """Bytes of the payload, its CRC-32, events in it, flags, and the chain after its last event.
 
 A CRC-32 of this header follows. The chain alone would miss a changed bit that deflate ignores."""
 HEADER_BYTES = FRAME.size + 4
-STARTS_SEGMENT = 1
+STARTS_SEGMENT, IS_PACK = 1, 2
+"""Flags of a frame."""
 EVENTS_A_FRAME = 1_000
 READ_BYTES = 1 << 20
 LEVEL = 6
@@ -82,8 +88,7 @@ class StreamWriter:
         make_way(path)
         self._fd = os.open(path, os.O_CREAT | os.O_RDWR, STREAM_MODE)
         os.fchmod(self._fd, STREAM_MODE)
-        if end.offset == len(MAGIC):
-            os.pwrite(self._fd, MAGIC, 0)
+        os.pwrite(self._fd, MAGIC, 0)
         os.ftruncate(self._fd, end.offset)
         self._written_ns = self._changed_ns()
 
@@ -97,8 +102,15 @@ class StreamWriter:
         if self._deflate is None:
             self._deflate, flags = zlib.compressobj(LEVEL), STARTS_SEGMENT
         payload = self._deflate.compress(joined(bodies)) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
-        chain = chained(self.end.chain, bodies)
-        head = FRAME.pack(len(payload), zlib.crc32(payload), len(bodies), flags, chain)
+        self._write_frame(payload, len(bodies), flags, chained(self.end.chain, bodies))
+
+    def append_pack(self, payload: bytes, events: int, chain: bytes) -> None:
+        """Append a pack of the ledger, whose last event has this link of the chain."""
+        self._write_frame(payload, events, IS_PACK, chain)
+        self.start_segment()
+
+    def _write_frame(self, payload: bytes, events: int, flags: int, chain: bytes) -> None:
+        head = FRAME.pack(len(payload), zlib.crc32(payload), events, flags, chain)
         frame = head + zlib.crc32(head).to_bytes(4, "little") + payload
         written = 0
         try:
@@ -108,7 +120,7 @@ class StreamWriter:
             self.start_segment()
             os.ftruncate(self._fd, self.end.offset)
             raise
-        self.end = Place(self.end.seq + len(bodies), chain, self.end.offset + len(frame))
+        self.end = Place(self.end.seq + events, chain, self.end.offset + len(frame))
         self._written_ns = self._changed_ns()
 
     def start_segment(self) -> Place:
@@ -116,14 +128,14 @@ class StreamWriter:
         self._deflate = None
         return self.end
 
-    def long_frames_end(self) -> Place:
-        """Return the end of the leading frames that hold as many events as a frame may."""
+    def packs_end(self) -> Place:
+        """Return the end of the leading frames that are packs of the ledger."""
         place = START
         while True:
             header = os.pread(self._fd, HEADER_BYTES, place.offset)
-            size, _, count, _, chain = FRAME.unpack(header[: FRAME.size].ljust(FRAME.size, b"\0"))
+            size, _, count, flags, chain = FRAME.unpack(header[: FRAME.size].ljust(FRAME.size, b"\0"))
             end = place.offset + HEADER_BYTES + size
-            if not is_header(header) or count != EVENTS_A_FRAME or end > self.end.offset:
+            if not is_header(header) or not flags & IS_PACK or end > self.end.offset:
                 return place
             place = Place(place.seq + count, chain, end)
 
@@ -176,7 +188,7 @@ class StreamReader:
         self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe in its place would hold the reader up
         self._inflate: Decompressor | None = None
         found = os.pread(self._fd, len(MAGIC), 0)
-        if found != MAGIC:
+        if found not in (MAGIC, OLD_MAGIC):
             self.close()
             if found.startswith(FAMILY) and found.endswith(b"\n"):
                 raise LedgerError(f"{path} was written by a newer cockpit: upgrade to open it")
@@ -215,15 +227,22 @@ class StreamReader:
         if zlib.crc32(payload) != crc:
             raise StreamDamaged(self.path, self.place.seq)
         try:
-            if flags & STARTS_SEGMENT or self._inflate is None:
-                self._inflate = zlib.decompressobj()
-            bodies = split(self._inflate.decompress(payload))
+            bodies = split(self._text(payload, flags))
         except (zlib.error, ValueError):
             raise StreamDamaged(self.path, self.place.seq) from None
         if len(bodies) != count or chained(self.place.chain, bodies) != chain:
             raise StreamDamaged(self.path, self.place.seq)
         self.place = Place(self.place.seq + count, chain, end_offset)
         return bodies
+
+    def _text(self, payload: bytes, flags: int) -> bytes:
+        """Return the text of a frame. Raises zlib.error and ValueError."""
+        if flags & IS_PACK:
+            self._inflate = None
+            return decompressed(payload)
+        if flags & STARTS_SEGMENT or self._inflate is None:
+            self._inflate = zlib.decompressobj()
+        return self._inflate.decompress(payload)
 
     def replaced(self) -> bool:
         """Return True if another file has taken this one's place, or it was cut behind `place`."""

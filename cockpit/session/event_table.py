@@ -1,27 +1,30 @@
-"""The events of a ledger in its SQLite file: the newest have a row each, older ones are packed a thousand to a row."""
+"""The events of a ledger in its SQLite file: the newest have a row each, older ones are packed, thousands to a row."""
 
 import os
 import sqlite3
 import time
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from cockpit.session.chain import GENESIS, chained, link
+from cockpit.session.compressed import SMALLEST, compressed, decompressed
 from cockpit.session.event_bodies import joined, split
 from cockpit.session.ledger_errors import LedgerDamaged, LedgerError
 from cockpit.session.sqlite_file import BUSY_TIMEOUT_S, close, connect, transaction, translated_errors
 
-SCHEMA = 2
+SCHEMA = 3
+CHAINED = 2
+"""The first schema whose events are chained. The packs of that one are deflated."""
 LEDGER_MODE = 0o600
 EVENTS_A_PACK = 1_000
+EVENTS_AT_REST = 10_000
+"""Events in a pack of a session that comes to rest."""
 ROWS_KEPT = 2_000
-"""The newest events stay a row each: deflating one alone would save little."""
+"""The newest events stay a row each: compressing one alone would save little."""
 ROWS_AT_ONCE = 10_000
-LEVEL = 6
 _EVENTS = "CREATE TABLE events (seq INTEGER PRIMARY KEY, at REAL NOT NULL, body BLOB NOT NULL, chain BLOB NOT NULL)"
 _PACKS = """
 CREATE TABLE IF NOT EXISTS packs (last INTEGER PRIMARY KEY, events INTEGER NOT NULL, body BLOB NOT NULL,
@@ -30,6 +33,20 @@ CREATE TABLE IF NOT EXISTS packs (last INTEGER PRIMARY KEY, events INTEGER NOT N
 
 EventRow = tuple[int, float, bytes, bytes]
 """Number, time, body and chain of an event."""
+
+
+class Pack(NamedTuple):
+    """Events that follow each other, compressed as one text."""
+
+    last: int
+    """The number of the last one."""
+    before: bytes
+    """The chain before the first."""
+    bodies: list[bytes]
+    text: bytes
+    """The bodies, compressed."""
+    chain: bytes
+    """The chain after the last."""
 
 
 class EventTable:
@@ -65,14 +82,16 @@ class EventTable:
             db = connect(path, "rw", BUSY_TIMEOUT_S)
             version = _checked_schema(path, db)
             db.execute("PRAGMA synchronous=NORMAL")
-            if version < SCHEMA and not upgrade:
+            if version < CHAINED and not upgrade:
                 raise LedgerError(f"{path} was last run by an older cockpit, which kept no chain: open it once")
             _withdraw_from_group(path)
             if upgrade:
                 for kind, name in _foreign(db):
                     db.execute(f"DROP {kind} {_quoted(name)}")
-            if version < SCHEMA:
+            if version < CHAINED:
                 _upgrade(db)
+            if version < SCHEMA and upgrade:
+                db.execute(f"PRAGMA user_version={SCHEMA}")
             db.execute(_PACKS)
             return cls(path, db)
 
@@ -112,9 +131,9 @@ class EventTable:
         """Yield the bodies of the events after a number. Raises sqlite3.Error as well."""
         chain = GENESIS
         if seq < self._packed:
-            for last, first_chain, bodies in self._packs(seq):
-                yield from bodies[seq - last :]
-                seq, chain = last, chained(first_chain, bodies)
+            for pack in self._packs(seq):
+                yield from pack.bodies[seq - pack.last :]
+                seq, chain = pack.last, pack.chain
         else:
             chain = self.chain_at(seq)
         while rows := self._db.execute(
@@ -132,18 +151,28 @@ class EventTable:
         if seq == 0:
             return GENESIS
         if seq <= self._packed:
-            last, chain, bodies = next(self._packs(seq - 1))
-            return chained(chain, bodies[: len(bodies) - (last - seq)])
+            pack = next(self._packs(seq - 1))
+            return chained(pack.before, pack.bodies[: len(pack.bodies) - (pack.last - seq)])
         row = self._db.execute("SELECT chain FROM events WHERE seq = ?", (seq,)).fetchone()
         if row is None:
             raise damaged(self.path, seq)
         return bytes(row[0])
 
+    def packs_after(self, seq: int) -> Iterator[Pack]:
+        """Yield the packs after an event that ends one, each checked against the chain. Raises sqlite3.Error too."""
+        yield from self._packs(seq)
+
+    def ends_pack(self, seq: int) -> bool:
+        """Return True if a pack ends with an event, or there is none before it."""
+        with translated_errors(self.path):
+            found = self._db.execute("SELECT 1 FROM packs WHERE last = ?", (seq,)).fetchone()
+        return seq == 0 or found is not None
+
     def pack(self, last_seq: int) -> bool:
         """Pack the oldest events that have a row each, if there are enough. Returns True if it did."""
         if last_seq - self._packed < EVENTS_A_PACK + ROWS_KEPT:
             return False
-        self._pack_oldest()
+        self._pack_oldest(EVENTS_A_PACK)
         return True
 
     def compact(self, last_seq: int, until: float) -> None:
@@ -152,17 +181,17 @@ class EventTable:
         Raises LedgerError.
         """
         while self._packed < last_seq and time.monotonic() < until:
-            self._pack_oldest()
+            self._pack_oldest(EVENTS_AT_REST)
         if time.monotonic() >= until:
             return
         with translated_errors(self.path):
             if self._db.execute("PRAGMA freelist_count").fetchone()[0]:
                 self._db.execute("VACUUM")
 
-    def _pack_oldest(self) -> None:
-        bodies = self.bodies(self._packed, EVENTS_A_PACK)
+    def _pack_oldest(self, most: int) -> None:
+        bodies = self.bodies(self._packed, most)
         last = self._packed + len(bodies)
-        packed = zlib.compress(joined(bodies), LEVEL)
+        packed = compressed(joined(bodies), SMALLEST)
         with translated_errors(self.path):
             chain = self.chain_at(last)
             with transaction(self._db):
@@ -184,8 +213,8 @@ class EventTable:
     def close(self) -> None:
         close(self._db, self.path)
 
-    def _packs(self, seq: int) -> Iterator[tuple[int, bytes, list[bytes]]]:
-        """Yield (number of the last event, chain before the first, bodies) of each pack that ends after a number."""
+    def _packs(self, seq: int) -> Iterator[Pack]:
+        """Yield each pack that ends after a number."""
         row = self._db.execute("SELECT last, chain FROM packs WHERE last <= ? ORDER BY last DESC LIMIT 1", (seq,))
         before, chain = row.fetchone() or (0, GENESIS)
         while found := self._db.execute(
@@ -193,12 +222,12 @@ class EventTable:
         ).fetchone():
             last, count, packed, stored = found
             try:
-                bodies = split(zlib.decompress(packed))
-            except (zlib.error, ValueError, TypeError):
+                bodies = split(decompressed(packed))
+            except (ValueError, TypeError, AttributeError):
                 raise damaged(self.path, before + 1) from None
             if not len(bodies) == count == last - before or chained(chain, bodies) != stored:
                 raise damaged(self.path, before + 1)
-            yield last, chain, bodies
+            yield Pack(last, chain, bodies, packed, stored)
             before, chain = last, stored
 
 

@@ -3,7 +3,6 @@
 Everything comes from plain files that are read without a lock: `events.log`, `snapshot` and `progress.live`.
 """
 
-import zlib
 from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
@@ -111,7 +110,7 @@ class LedgerReader:
         try:
             snapshot = read_snapshot(self.folder.snapshot)
             start = decode(snapshot) if snapshot else None
-        except (OSError, ValueError, KeyError, IndexError, zlib.error, msgspec.MsgspecError):
+        except (OSError, ValueError, KeyError, IndexError, msgspec.MsgspecError):
             snapshot, start = None, None  # damaged: the events give the same state
         self._reopen(snapshot.place if snapshot else START)
         return fold_session(lambda: start, lambda seq: self._since(seq, EVENTS_AT_ONCE), self.folder.name)

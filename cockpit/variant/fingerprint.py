@@ -8,7 +8,7 @@ import ast
 import hashlib
 from collections.abc import Callable, Mapping
 
-from cockpit.core.model import Value
+from cockpit.core.model import FINGERPRINT_CHARACTERS, Value
 from cockpit.variant.errors import VariantError
 from cockpit.variant.knobs.constants import find_constants
 from cockpit.variant.knobs.python_knobs import find_knobs
@@ -19,8 +19,8 @@ _MEANINGLESS_FIELDS = frozenset({"ctx", "kind", "type_comment"})
 
 
 def fingerprint(source: str) -> str:
-    """Return a SHA-256 in hex, equal for sources that differ only in comments, whitespace, docstrings or the spelling
-    of a literal (2**19 or 524288, 1e-3 or 0.001, 'a' or "a"), and only for those.
+    """Return the first half of a SHA-256 in hex. It is equal for sources that differ only in comments, whitespace,
+    docstrings or the spelling of a literal (2**19 or 524288, 1e-3 or 0.001, 'a' or "a"), and only for those.
 
     Raises VariantError for a source that does not compile.
     """
@@ -41,7 +41,8 @@ def outline(source: str, path: str = SCRIPT) -> str:
 
 def combine(outlined: str, constants: Mapping[str, Value]) -> str:
     """Return the fingerprint of a source from its outline and its constants."""
-    return _sha256("\n".join([outlined, *(f"{name}={value!r}" for name, value in sorted(constants.items()))]))
+    told = "\n".join([outlined, *(f"{name}={value!r}" for name, value in sorted(constants.items()))])
+    return _sha256(told)[:FINGERPRINT_CHARACTERS]
 
 
 def _sha256(text: str) -> str:

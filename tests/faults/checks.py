@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import zstandard
 
 from cockpit.core.agent_events import ApiReserved
 from cockpit.core.cluster_events import Launching
@@ -30,7 +31,7 @@ def numbered_bodies(path: Path) -> list[tuple[int, Body]]:
     try:
         found: list[tuple[int, Body]] = []
         for last, count, packed in db.execute("SELECT last, events, body FROM packs ORDER BY last"):
-            text, at, number = zlib.decompress(packed), 0, last - count
+            text, at, number = unpacked(packed), 0, last - count
             while at < len(text):
                 size = int.from_bytes(text[at : at + 4], "little")
                 number += 1
@@ -41,6 +42,12 @@ def numbered_bodies(path: Path) -> list[tuple[int, Body]]:
     finally:
         db.close()
     return found
+
+
+def unpacked(packed: bytes) -> bytes:
+    """Return the text of a pack; those of older sessions are deflated."""
+    is_deflated = packed[:1] == b"\x78"
+    return zlib.decompress(packed) if is_deflated else zstandard.ZstdDecompressor().decompress(packed)
 
 
 def nothing_counted_twice(folder: SessionFolder) -> list[Body]:

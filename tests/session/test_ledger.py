@@ -190,7 +190,7 @@ def test_a_newer_ledger_asks_for_an_upgrade_and_stays_unchanged(ledger: Ledger, 
     db.commit()
     db.close()
     stream = path.with_name("events.log")
-    stream.write_bytes(stream.read_bytes().replace(b"events 2", b"events 3", 1))
+    stream.write_bytes(stream.read_bytes().replace(b"events 4", b"events 5", 1))
     before = path.read_bytes(), stream.read_bytes()
     for opened in (Ledger.open, lambda path: LedgerReader(SessionFolder(path.parent))):
         with pytest.raises(LedgerError, match=r"newer cockpit.* upgrade"):

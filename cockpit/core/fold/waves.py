@@ -19,7 +19,7 @@ from cockpit.core.fold.conversation import say
 from cockpit.core.fold.handlers import Handlers
 from cockpit.core.fold.runs import fold_queued, set_status, take_out_waiting
 from cockpit.core.interning import intern_estimate, intern_wave
-from cockpit.core.model import ExperimentStatus, WaveKind, WaveStatus
+from cockpit.core.model import FINGERPRINT_CHARACTERS, Experiment, ExperimentStatus, WaveKind, WaveStatus
 from cockpit.core.state import TESTED_LISTED, WITHOUT, Incumbency, State
 
 
@@ -31,12 +31,18 @@ def _proposed(state: State, event: Proposed) -> None:
     if wave.kind is WaveKind.WAVE:
         state.arms_proposed[wave.proposer] = state.arms_proposed.get(wave.proposer, 0) + len(wave.arms)
     for experiment in event.experiments:
-        state.experiments[experiment.id] = experiment
+        _add(state, experiment)
         set_status(state, experiment, ExperimentStatus.PROPOSED, new=True)
         if WITHOUT in experiment.levels:
             state.ablations.append(experiment.id)
         if wave.kind is WaveKind.BASELINE and not state.baseline:
             state.baseline = experiment.id
+
+
+def _add(state: State, experiment: Experiment) -> None:
+    """Add an experiment. A fingerprint of an older cockpit is as long as those of new variants, which it may equal."""
+    experiment.fingerprint = experiment.fingerprint[:FINGERPRINT_CHARACTERS]
+    state.experiments[experiment.id] = experiment
 
 
 def _proposal_edited(state: State, event: ProposalEdited) -> None:
@@ -52,7 +58,7 @@ def _proposal_edited(state: State, event: ProposalEdited) -> None:
         if known is not None:
             state.status_counts[known.status] -= 1
             _forget_fingerprint(state, known.id)
-        state.experiments[experiment.id] = experiment
+        _add(state, experiment)
         set_status(state, experiment, ExperimentStatus.PROPOSED, new=True)
 
 
