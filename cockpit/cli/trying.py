@@ -96,7 +96,8 @@ def tell_trial(found: Trial, research: ResearchSettings, names: list[str]) -> No
 
 def check_trial(found: Trial, research: ResearchSettings, asks: bool) -> None:
     """Refuse a session whose code fails, or has ended without its metric; a person at a terminal may insist."""
-    if not found.failed and not (found.reason == "exited" and not found.values):
+    is_silent = found.reason == "exited" and not found.values
+    if not found.failed and not found.question and not is_silent:
         return
     why = problem(found)
     if asks and input(f"{why}. Make the session all the same? [y/N] ").strip().lower() in ("y", "yes"):
@@ -134,5 +135,6 @@ def problem(found: Trial) -> str:
     if found.failed:
         return f"the trial run ended with exit code {found.exit_code}: {clean(found.message) or last}"
     if found.question:
-        return f"the trial run ended well, and {clean(found.question)}"
+        how = "the trial run ended well, and" if found.reason == "exited" else "in the trial run"
+        return f"{how} {clean(found.question)}"
     return f"the trial run ended well and printed no metric; its last line: {last}"

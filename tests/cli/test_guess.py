@@ -345,6 +345,15 @@ def test_a_value_beside_other_words_each_time_is_refused_with_a_pattern(place: P
     assert "accuracy is printed beside other words each time: give --pattern" in done.stderr
 
 
+def test_a_value_that_is_left_open_is_refused_before_the_trial_run_has_ended(place: Path) -> None:
+    script = "import time\nfor what in ('train', 'test'):\n    print(f'{what} final score: {3}/500', flush=True)\n"
+    said = refusal(cockpit(place, *NEW, "--yes", cwd=made(place, f"{script}time.sleep(600)\n")))
+    assert said.startswith(
+        "nothing was made: in the trial run final score is printed beside other words each time: give"
+    )
+    assert not (place / "sessions" / "night").exists()
+
+
 def test_a_score_in_sentences_is_read_from_the_trial_run_or_asked_about(place: Path) -> None:
     script = "what = 'acc' + 'uracy of the network on the '\nprint(what + '100 test images:', 54, '%')\n"
     repo = made(place, script)
