@@ -8,6 +8,8 @@ import msgspec
 
 from cockpit.certificate.sign import Certificate, CertificateError, read
 from cockpit.core.metric import signed
+from cockpit.core.paired_runs import paired_words
+from cockpit.read.wording import count
 from cockpit.session.event_stream import StreamDamaged, link_at
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
@@ -120,10 +122,7 @@ def keep_summary(body: dict[str, Any]) -> str:
     one = body["estimate"]
     if one is None:
         return f"{said}, kept by {body['kept_by']} without an estimate"
+    # certificates of earlier versions lack the number of pairs
+    runs = f"{count(one['runs'], 'run')}{paired_words(one['runs'], one.get('pairs', 0))}"
     interval = f"[{signed(one['low'])}, {signed(one['high'])}]"
-    return f"{said}: {signed(one['mean'])} {interval} against {one['against']} in {one['runs']} runs{_pairs(one)}"
-
-
-def _pairs(estimate: dict[str, Any]) -> str:
-    """Word how many of the runs were paired by seed; certificates of earlier versions lack the number."""
-    return f", {estimate['pairs']} of them paired by seed" if estimate.get("pairs") else ""
+    return f"{said}: {signed(one['mean'])} {interval} against {one['against']} in {runs}"

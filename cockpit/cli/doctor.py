@@ -254,7 +254,8 @@ def _key(key_file: str) -> Finding:
     try:
         KeyHolder(key_file).read()
     except NoKey as error:
-        return Finding("API key", "not found: experiments are proposed without a model", str(error), needed=False)
+        remedy = str(error).removeprefix("There is no API key: ")
+        return Finding("API key", "not found: experiments are proposed without a model", remedy, needed=False)
     return Finding("API key", "found in ANTHROPIC_API_KEY or the key file")
 
 

@@ -8,6 +8,7 @@ import msgspec
 from cockpit.core.events import Decided, Event, IncumbentSet, Queued
 from cockpit.core.metric import Metric
 from cockpit.core.model import Attempt, AttemptKind, ClusterState, Estimate, Experiment, ExperimentStatus
+from cockpit.core.paired_runs import paired_words
 from cockpit.core.state import State
 from cockpit.decide.evidence import evidence_of, noise_of, readings_of
 from cockpit.decide.schedule import RunSpec, next_attempt
@@ -48,8 +49,8 @@ class DecisionContext(msgspec.Struct, frozen=True):
         one = seen.pooled
         interval = "" if math.isnan(one.mean) else f" {self.metric.span(one.low, one.high)}"
         runs = "1 run" if one.runs == 1 else f"{one.runs} runs"
-        pairs = f", {one.pairs} of them paired by seed" if one.pairs else ""
         flips = ", differently on each class" if seen.flips else ""
+        pairs = paired_words(one.runs, one.pairs)
         return f"{self.metric.signed(one.mean)}{interval} against {one.against} in {runs}{pairs}{flips}"
 
     def discard(self, experiment: Experiment, reason: str, estimate: Estimate | None = None) -> list[Event]:

@@ -5,6 +5,7 @@ import re
 from cockpit.core.metric import Metric
 from cockpit.core.metric import signed as metric_signed
 from cockpit.core.model import Estimate, Value
+from cockpit.core.paired_runs import paired_words
 
 MINUS = "−"
 
@@ -95,5 +96,4 @@ def spread_words(estimate: Estimate) -> str:
 
 def runs_words(estimate: Estimate) -> str:
     """Return `6 runs`, with how many of them were paired by seed with runs of the base."""
-    pairs = f", {estimate.pairs} of them paired by seed" if estimate.pairs else ""
-    return f"{count(estimate.runs, 'run')}{pairs}"
+    return f"{count(estimate.runs, 'run')}{paired_words(estimate.runs, estimate.pairs)}"

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 
 from cockpit.core.model import Attempt, AttemptKind, AttemptStatus, Outcome, Value
+from cockpit.core.paired_runs import paired_words
 from cockpit.core.seeds import NO_SEED
 from cockpit.decide.evidence import TEST_KINDS, evidence_of, noise_of, runs_since_kept
 from tests.decide.world import RUN_S, World
@@ -43,7 +44,8 @@ def test_most_runs_of_a_test_are_paired_by_seed_and_the_verdict_shows_it() -> No
     assert noise_of(world.state).seed_correlation > 0.3
     said = [one for one in world.state.experiments.values() if one.estimate and one.estimate.pairs]
     assert any(one.estimate and one.estimate.pairs >= one.estimate.runs / 2 for one in said)
-    assert all(f"{one.estimate.pairs} of them paired by seed" in one.reason for one in said if one.estimate)
+    words = [(paired_words(one.estimate.runs, one.estimate.pairs), one.reason) for one in said if one.estimate]
+    assert all(pairs in reason for pairs, reason in words)
 
 
 def test_a_new_incumbent_does_not_run_the_seeds_that_it_was_kept_on() -> None:

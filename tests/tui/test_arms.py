@@ -3,12 +3,13 @@
 import msgspec
 import pytest
 
-from cockpit.core.model import Change, Edit, ExperimentStatus
+from cockpit.core.model import Change, Edit, ExperimentStatus, Value
 from cockpit.tui.theme import DARK
+from cockpit.tui.views.changes import short_of
 from cockpit.tui.widgets.arms import Arms
 from cockpit.tui.widgets.talk import text_of
 from tests.tui import stories
-from tests.tui.story import Story
+from tests.tui.story import CONSTANTS, Story
 
 
 def test_a_score_of_another_class_is_not_in_the_column_of_scores(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,3 +61,18 @@ def test_an_arm_that_edits_code_has_no_forecast_of_arms_that_do_not(monkeypatch:
     arm.change = Change(edits=(Edit("train.py", "a", "b"),))
     words = waiting_arms(story, wave, monkeypatch)
     assert "forecast: from 4 such results on" in words and "memory after" not in words
+
+
+@pytest.mark.parametrize(("width", "told"), [(80, True), (200, False)])
+def test_constants_without_room_are_counted_with_the_keys_that_show_them(
+    width: int, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = stories.begun()
+    levels: dict[str, list[Value]] = {name: [0.03] for name in CONSTANTS}
+    table = Arms(story.propose("Which?", levels))
+    monkeypatch.setattr(Arms, "palette", DARK)
+    table.tell(story.state, story.state.now)
+    title, head, *_ = text_of(table.rows(width, 20)).split("\n")
+    hidden = {name for name in table.names if not {short_of(name), name} & set(head.split())}
+    assert bool(hidden) == told == ("← → show" in title)
+    assert not told or f"show {len(hidden)} more constants" in title

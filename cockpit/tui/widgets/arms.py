@@ -85,6 +85,8 @@ class Arms(Listing):
             if widths[index]:
                 title = self._title(name)
                 head.put(title, "focus" if index == self.column else "dim", widths[index]).skip()
+        if hidden := widths.count(0):
+            note = f"← → show {count(hidden, 'more constant')}  {note}"
         if self._shortened:
             note = "  ".join([*short_names([self.chosen_constant]), note])
         head.put("lines", "dim", 8).put("runs", "dim", 5)
