@@ -18,6 +18,7 @@ VARIABLE = "SEED"
 """The environment variable that every run gets its seed in."""
 _SEEDERS = re.compile(
     r"seed|manual_seed|manual_seed_all|PRNGKey|default_rng|RandomState|SeedSequence"
+    r"|Random|PCG64(?:DXSM)?|MT19937|Philox|SFC64"
     r"|(?:set|setup|fix|init|same|enforce|reset)_(?:(?:all|random|global|torch)_)?seeds?"
     r"|seed_(?:everything|all|torch|random|rngs?)"
 )
@@ -28,6 +29,10 @@ _SEED_WORDS = frozenset({"seed", "random_state"})
 """Keywords that give a seed to an estimator, a trainer or an environment."""
 _CHOOSES_DATA = re.compile(r"split|fold|shuffle|sample|resample|make_|load|fetch|subset", re.IGNORECASE)
 """Functions whose seed chooses the data: another seed would be another problem."""
+
+
+_ORDERS = frozenset({"shuffle", "permutation", "permuted", "sample", "choice", "choices"})
+"""Methods by which a generator that is made for one call chooses the data: `Random(42).shuffle(files)`."""
 
 
 class Seeding(NamedTuple):
@@ -122,8 +127,9 @@ def _literals(parsed: Parsed) -> list[ast.expr]:
 
 
 def _in_calls(parsed: Parsed) -> Iterator[ast.expr]:
+    ordering = {id(node.value) for node in parsed.nodes if isinstance(node, ast.Attribute) and node.attr in _ORDERS}
     for node in parsed.nodes:
-        if not isinstance(node, ast.Call):
+        if not isinstance(node, ast.Call) or id(node) in ordering:
             continue
         if (seed := _seed_given(node)) is not None:
             yield from (

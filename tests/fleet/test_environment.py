@@ -20,6 +20,10 @@ from cockpit.fleet.secret_names import is_secret
         "UV_CACHE_DIR",
         "LD_LIBRARY_PATH",
         "TOKENIZERS_PARALLELISM",
+        "KMP_AFFINITY",
+        "ALL_PROXY",
+        "CC",
+        "JULIA_DEPOT_PATH",
     ],
 )
 def test_a_variable_of_training_is_passed_on(name: str) -> None:

@@ -20,6 +20,7 @@ FIXED = [
     ("rng = np.random.default_rng(seed=3)\n", (1,)),
     ("setup_seed(20)\nfix_seeds(1)\nset_random_seeds(2)\nset_all_seeds(3)\n", (1, 2, 3, 4)),
     ("np.random.SeedSequence(7)\n", (1,)),
+    ("rng = random.Random(7)\nbits = np.random.Generator(np.random.PCG64(3))\n", (1, 2)),
     ("m = RandomForestClassifier(n_estimators=9, random_state=42)\na = train_test_split(x, random_state=3)\n", (1,)),
     ("Trainer(TrainingArguments(seed=42))\n", (1,)),
 ]
@@ -50,8 +51,9 @@ def test_a_variable_or_an_option_that_takes_the_seed_is_found(source: str, varia
 
 @pytest.mark.parametrize(
     "source",
-    ["x = random.random()\n", "random.seed()\n", "split(x, random_state=3)\n", "mean_over_seeds(5)\n", "d.key(0)\n"],
-)
+    ["x = random.random()\n", "random.seed()\n", "split(x, random_state=3)\n", "mean_over_seeds(5)\n", "d.key(0)\n",
+     "random.Random(42).shuffle(files)\n", "order = np.random.default_rng(0).permutation(9)\n"],
+)  # fmt: skip
 def test_code_that_never_seeds_itself_is_left_to_its_measured_repeats(source: str) -> None:
     assert not find_seeding({"train.py": source}).is_fixed
 

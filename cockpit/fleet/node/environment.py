@@ -12,12 +12,15 @@ ALWAYS = ("PATH", "HOME", "USER", "LANG", "LC_*", "TZ", "TMPDIR", "LD_LIBRARY_PA
 TRAINING = (
     "CUDA_*", "NVIDIA_*", "NCCL_*", "GLOO_*", "PYTORCH_*", "TORCH*", "TRITON_*", "OMP_*", "MKL_*", "OPENBLAS_*",
     "NUMEXPR_*", "XLA_*", "JAX_*", "TF_*", "HSA_*", "HIP_*", "ROCM_*", "ROCR_*", "HF_*", "HUGGINGFACE_*",
-    "TRANSFORMERS_*", "TOKENIZERS_*", "DATASETS_*", "WANDB_*", "UV_*",
+    "TRANSFORMERS_*", "TOKENIZERS_*", "DATASETS_*", "WANDB_*", "UV_*", "CUBLAS_*", "CUDNN_*", "KMP_*", "NUMBA_*",
+    "KERAS_*", "ACCELERATE_*", "DEEPSPEED_*", "MASTER_ADDR", "MASTER_PORT",
     "XDG_CACHE_HOME", "XDG_DATA_HOME", "CONDA_PREFIX", "VIRTUAL_ENV",
     "PYTHONPATH", "PYTHONHASHSEED", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
-    "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
+    "ALL_PROXY", "all_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
+    "CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS", "CPATH", "LIBRARY_PATH", "JAVA_HOME", "GOPATH", "GOCACHE", "GOFLAGS",
+    "CARGO_HOME", "CARGO_TARGET_*", "RUSTUP_HOME", "RUSTFLAGS", "JULIA_DEPOT_PATH", "R_LIBS", "R_LIBS_*", "NODE_PATH",
 )  # fmt: skip
-"""Variables for training: caches, devices, threads, proxies."""
+"""Variables for training: caches, devices, threads, proxies, compilers and packages of other languages."""
 _URL_WITH_PASSWORD = re.compile(r"://[^/\s]*:[^/\s]*@")
 HUGGINGFACE_DATA = ("hub", "datasets", "assets", "modules", "xet")
 """Folders of Hugging Face's home that hold data. Its tokens lie beside them."""
