@@ -1,6 +1,7 @@
 """Runs a session's worker, and starts it again from the ledger after an error."""
 
 import logging
+import math
 import os
 import threading
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 from cockpit.core.events import Trouble
 from cockpit.fleet.base import FleetError
 from cockpit.fleet.node.disk import lacks
+from cockpit.read.wording import duration
 from cockpit.session.ledger_errors import (
     LedgerBusy,
     LedgerDamaged,
@@ -75,6 +77,9 @@ class _Supervisor:
         self._worker: Worker | None = None
         self._has_run = False
         self._faults = 0
+        self._lacks, self._lacks_since = "", 0.0
+        """The resource that the machine has none of left, and since when; empty for none."""
+        self._lack_told_at = -math.inf
 
     def run(self) -> str:
         while True:
@@ -103,6 +108,7 @@ class _Supervisor:
         self._has_run = True
         worker.threads += self._threads
         worker.start()
+        self._tell_lack()
         worker.record(*(Trouble(at=worker.now(), text=text) for text in self._troubles))
         self._troubles = []
         self._pacemaker.follow(worker)
@@ -110,6 +116,16 @@ class _Supervisor:
         self._pacemaker.end()
         worker.close(reason)
         return reason
+
+    def _tell_lack(self) -> None:
+        """Tell a lack that is over: without open files the heartbeat could not. A lack that comes and goes is told once
+        in a while."""
+        now = time.monotonic()
+        if self._lacks and now - self._lack_told_at > FAULT_FORGOTTEN_S:
+            waited = duration(now - self._lacks_since)
+            self._troubles.append(f"this machine had no {self._lacks} left: the worker waited {waited} and continues")
+            self._lack_told_at = now
+        self._lacks = ""
 
     def _handle(self, error: Exception, began: float) -> None:
         """Note an error after which another worker may start. Raises the others."""
@@ -122,6 +138,8 @@ class _Supervisor:
         if note := waits_for(error, self._has_run):
             log.error("%s", error)
             self._pacemaker.note = note
+            if not self._lacks and (lacks := shortage(error)):
+                self._lacks, self._lacks_since = lacks, time.monotonic()
             return
         lasted_s = self._worker.ticked_at - began if self._worker else 0.0
         self._faults = 1 if lasted_s > FAULT_FORGOTTEN_S else self._faults + 1

@@ -89,6 +89,7 @@ def test_open_files_that_run_out_are_waited_out(tmp_path: Path, fleet: str, file
             assert lock.worker_status(folder).pid == worker.pid
     finally:
         worker_process.terminate(folder)
+    assert any(word in message.text for message in state_of(folder).messages for word in FILES)
     is_undisturbed(folder)
 
 
