@@ -3,6 +3,7 @@
 import os
 import re
 import sqlite3
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from cockpit.core.event_codec import AnyEvent
 from cockpit.core.events import Ended, Said
 from cockpit.core.fold import fold_all
 from cockpit.core.model import Outcome
+from cockpit.session import event_stream, event_table
 from cockpit.session.ledger import Ledger
 from cockpit.session.ledger_errors import LedgerError
 from cockpit.session.paths import SessionFolder
@@ -198,6 +200,45 @@ def test_older_events_are_packed_and_read_as_before(tmp_path: Path) -> None:
     assert any("event 1001 of" in problem for problem in verify(folder).problems)
     repair(folder)
     assert texts(all_events(folder)) == written
+
+
+def deflated(text: bytes, level: int) -> bytes:
+    return zlib.compress(text)
+
+
+def test_a_session_whose_packs_are_deflated_is_read_and_continued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Write a session as a cockpit before Zstandard did: it is read without a change, and then continued."""
+    folder = SessionFolder(tmp_path / "night")
+    written = [str(number) for number in range(2, 5_501)]
+    with monkeypatch.context() as patch:
+        patch.setattr(event_table, "compressed", deflated)
+        patch.setattr(event_table, "SCHEMA", event_table.CHAINED)
+        patch.setattr(event_stream, "MAGIC", event_stream.OLD_MAGIC)
+        old = Ledger.create(folder.ledger)
+        old.append(a_running_story()[:1])
+        for text in written:
+            old.append(said(text))
+        old.close()
+    before = folder.ledger.read_bytes(), folder.events.read_bytes()
+    assert before[1].startswith(event_stream.OLD_MAGIC)
+    reader = LedgerReader(folder)
+    assert texts(reader.since(0)) == written
+    reader.close()
+    assert verify(folder).problems == []
+    assert (folder.ledger.read_bytes(), folder.events.read_bytes()) == before
+    ledger = Ledger.open(folder.ledger)
+    ledger.append(said("more"))
+    ledger.compact(ledger.state())
+    ledger.append(said("still more"))
+    ledger.close()
+    assert folder.events.read_bytes().startswith(event_stream.MAGIC)
+    assert texts(all_events(folder)) == [*written, "more", "still more"]
+    assert verify(folder).problems == []
+    again = Ledger.open(folder.ledger)
+    assert (again.notes, texts(again.since(0))) == ([], [*written, "more", "still more"])
+    again.close()
 
 
 def test_with_both_files_damaged_the_longer_prefix_is_kept(folder: SessionFolder) -> None:
