@@ -59,9 +59,9 @@ import sys, time
 from pathlib import Path
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
-start = time.perf_counter()
+start = time.process_time()
 state = LedgerReader(SessionFolder(Path(sys.argv[1]))).state()
-print(time.perf_counter() - start)
+print(time.process_time() - start)
 assert len(state.experiments) == int(sys.argv[2])
 """
 
@@ -113,7 +113,7 @@ def _arm(name: str, wave: str) -> Experiment:
 
 
 def opened(path: Path, experiments: int) -> float:
-    """Return seconds to open the ledger and have its state, in a fresh process as a reader's is; the best of three."""
+    """Return seconds of a processor to open the ledger and have its state, in a fresh process; the best of three."""
     best = float("inf")
     for _ in range(3):
         done = subprocess.run(
@@ -157,7 +157,7 @@ def states(folder: Path, experiments: int) -> None:
     print(
         f"{experiments:,} experiments ({len(events):,} events, {size}): state in "
         f"{without_s:.2f} s from the start, {with_s:.2f} s from a snapshot and {AFTER_SNAPSHOT:,} events "
-        f"({without_s / with_s:.1f}x faster); making the snapshot {snapshot_s:.2f} s"
+        f"({without_s / with_s:.1f}x faster), of a processor; making the snapshot {snapshot_s:.2f} s"
     )
     at_rest(path, experiments)
 
