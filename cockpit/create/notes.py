@@ -15,7 +15,7 @@ from cockpit.create.scorer_imports import edited_imports
 from cockpit.create.sky_session import read_task_file
 from cockpit.create.time_budget import OwnBudget, budget_note
 from cockpit.fleet.local.devices import driver_trouble
-from cockpit.fleet.printed_names import spelt
+from cockpit.fleet.printed_names import plain, spelt
 from cockpit.variant.guess.printed import printed_in_text, printed_names
 from cockpit.variant.inputs import Inputs
 from cockpit.variant.store import Variant
@@ -79,7 +79,10 @@ def _misspelt(plan: Plan, session: Session) -> str:
     if re.search(spelt([metric.name]), source, re.IGNORECASE):
         return ""
     printed = printed_names(source) if session.script.endswith(".py") else printed_in_text(source)
-    meant = did_you_mean(metric.name, list(dict.fromkeys(one.name for one in printed)))
+    names = list(dict.fromkeys(one.name for one in printed))
+    if any(plain(metric.name).endswith(f"_{plain(name)}") for name in names):
+        return ""  # the start of the name may be printed from a variable, or above the value
+    meant = did_you_mean(metric.name, names)
     return f"{session.script} prints no {metric.name}: {meant}" if meant else ""
 
 

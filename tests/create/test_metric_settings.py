@@ -85,6 +85,7 @@ def test_a_direction_against_the_name_is_told(tmp_path: Path) -> None:
     [
         ("val_ac", ["train.py prints no val_ac: did you mean val_acc?"]),
         ("VAL ACC", []),
+        ("a val_acc", []),
         ("throughput", []),
     ],
 )
