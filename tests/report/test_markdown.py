@@ -2,6 +2,7 @@
 
 import re
 
+import msgspec
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -109,5 +110,6 @@ def test_each_score_says_how_it_came_to_be() -> None:
     assert "2 runs, self-scored, unconfined" in text
     for run in state.attempts.values():
         run.wall, run.rescore = "bubblewrap", Rescore(public_bpb=0.9, passed=("finite",))
+    state.session = msgspec.structs.replace(state.session, rescore="keeps")
     text = markdown(state, state.now)
     assert "| rescored |" in text and "2 runs, rescored" in text and "self-scored" not in text
