@@ -26,8 +26,9 @@ RUNS_AT_LEAST = 8
 CONFIRMED_AT = 0.01
 """A confirmation contradicts the evidence where it is worse than predicted at this level, unless it alone is better
 than the incumbent at the same level."""
-CONTRADICTED_AT = 0.9
-"""The better class contradicts the evidence where the experiment is worse there with this probability."""
+CONTRADICTED_AT = 0.99
+"""The better class contradicts the evidence where the experiment is worse there with this probability. It has few runs,
+and at a lower one their luck would stop keeps for the other class that hold there."""
 SHOWN_AT = 0.05
 """The better class shows a gain where its own runs alone have a p-value this small. A keep that it does not show is a
 keep for the other class."""
@@ -44,9 +45,10 @@ MOVED_AT = 0.1
 def tested(state: State, context: DecisionContext, experiment: Experiment) -> list[Event]:
     """Decide on an arm whose test has begun and that has no run under way."""
     fresh = readings_of(state, experiment.id, *TEST_KINDS)
+    looked_at = _of_the_test(context, fresh)
     margin = margin_of(context, experiment)
-    look = last_look(len(fresh))
-    seen = compare(fresh[:look], _base(state, context, experiment), context.noise, margin=margin)
+    look = last_look(len(looked_at))
+    seen = compare(looked_at[:look], _base(state, context, experiment), context.noise, margin=margin)
     judged = judge(seen, context.noise, experiment.test_level, look)
     if judged.outcome is not LookOutcome.KEEP and seen is not None and (again := rebased_as(state, experiment.id)):
         reason = f"{context.summary(seen)}; {again} tests its change on {state.incumbent}"
@@ -63,8 +65,18 @@ def tested(state: State, context: DecisionContext, experiment: Experiment) -> li
         if judged.want > _runs_at_most(state) and seen is not None:
             reason = f"{context.summary(seen)}; {judged.why}, and {judged.want} runs are too many for this fleet"
             return context.discard(experiment, reason, seen.pooled)
-        return _evidence(state, context, experiment, judged, len(fresh))
+        return _evidence(state, context, experiment, judged, len(looked_at))
     return _passed(state, context, experiment, fresh, judged)
+
+
+def _of_the_test(context: DecisionContext, fresh: list[Reading]) -> list[Reading]:
+    """Return the runs that the looks read: without those of the better class, which validate what the test has shown.
+
+    A gain of the usual class alone would fail its looks with them.
+    """
+    if context.usual_class in ("", context.better_class):
+        return fresh
+    return [run for run in fresh if run.hardware != context.better_class]
 
 
 def _base(state: State, context: DecisionContext, experiment: Experiment) -> list[Reading]:
@@ -281,7 +293,7 @@ def _contradiction(
     context: DecisionContext, fresh: list[Reading], confirmations: list[Reading], seen: Comparison
 ) -> str:
     """Return the contradiction in evidence that is otherwise enough, in a clause; empty for none."""
-    if seen.flips:
+    if seen.flips and not context.better_class:
         return "its ranking flips between hardware classes"
     there = seen.by_class.get(context.better_class)
     if there is not None and _p_worse(there, seen.df) > CONTRADICTED_AT:

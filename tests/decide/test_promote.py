@@ -136,7 +136,8 @@ def kept_on(h100_gain: float, h200_gain: float, seeds: range) -> list[str]:
 
 def test_a_gain_of_one_class_only_is_kept_for_that_class_only() -> None:
     said = kept_on(0.009, 0.0, range(12))
-    assert len(said) >= 4
+    # A validation that is unlucky by chance stops no keep for the other class.
+    assert len(said) >= 9
     # The better class shows a gain that is not there in few cases; before, every such keep was for both classes.
     assert said.count("H100") >= 0.75 * len(said)
 
