@@ -156,7 +156,7 @@ def test_an_uncommitted_change_in_a_monorepo_is_taken_from_disk(tmp_path: Path) 
     state = state_of(end_baseline(folder))
     assert state.experiments["e0000"].scores["CPU"] == [float(B)]
     assert any("train.py has changes that are not committed" in message.text for message in state.messages)
-    assert not any("Other uncommitted changes" in message.text for message in state.messages)
+    assert not any("ncommitted changes (" in message.text for message in state.messages)
 
 
 def shallow(source: Path, clone: Path) -> None:
