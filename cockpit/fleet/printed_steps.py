@@ -8,7 +8,7 @@ from cockpit.core.curves import Point, thin
 from cockpit.core.metric import Metric
 from cockpit.core.model import Progress
 from cockpit.fleet.printed_numbers import Number, leading_number, number_of
-from cockpit.fleet.printed_values import PATTERN_CHARACTERS
+from cockpit.fleet.timed_pattern import TimedPattern
 
 LOSS_LIMIT = 1e6
 STEPS_LIMIT = 1e12
@@ -28,8 +28,8 @@ class PrintedSteps:
     """The newest step of a run, and its loss curve."""
 
     def __init__(self, metric: Metric) -> None:
-        self._progress = re.compile(metric.progress) if metric.progress else None
-        self._loss = re.compile(metric.loss) if metric.loss else None
+        self._progress = TimedPattern(metric.progress) if metric.progress else None
+        self._loss = TimedPattern(metric.loss) if metric.loss else None
         self._newest_loss: float | None = None
         self.progress: Progress | None = None
         self.points: list[Point] = []
@@ -49,7 +49,7 @@ class PrintedSteps:
     def read(self, text: str, at: float) -> bool:
         """Read a line without escapes. Returns True for a step line of autoresearch."""
         if self._progress is not None or self._loss is not None:
-            self._read_by_pattern(text[:PATTERN_CHARACTERS], at)
+            self._read_by_pattern(text, at)
         step = _STEP.match(text) if text.startswith("step ") else None
         if step is not None and self._progress is None:
             self._step(step, at)
@@ -73,7 +73,7 @@ class PrintedSteps:
 
     def _read_by_pattern(self, text: str, at: float) -> None:
         """Read the progress and the loss of a line. They may be on one line or on two."""
-        if self._loss is not None and (found := self._loss.search(text)):
+        if self._loss is not None and (found := self._loss.find(text)):
             number = leading_number(found[1] or "", LOSS_LIMIT)
             self._newest_loss = number.value if number is not None else None
         moved = self._fraction(text)
@@ -85,7 +85,7 @@ class PrintedSteps:
 
     def _fraction(self, text: str) -> tuple[int, float] | None:
         """Return (step, fraction done) of a progress line; None for any other line."""
-        found = self._progress.search(text) if self._progress is not None else None
+        found = self._progress.find(text) if self._progress is not None else None
         numbers = [leading_number(word or "", STEPS_LIMIT) for word in found.groups()] if found else []
         match numbers:
             case [Number(value=percent)] if percent >= 0:

@@ -23,6 +23,7 @@ from cockpit.fleet.printed_reports import PrintedReports
 from cockpit.fleet.printed_sections import PrintedSections
 from cockpit.fleet.printed_sentences import PrintedSentences, kind_of, pattern_for
 from cockpit.fleet.printed_tables import PrintedTables
+from cockpit.fleet.timed_pattern import TimedPattern
 
 VALUE_CHARACTERS = 100
 """Characters kept of a printed value; no plausible number is longer."""
@@ -30,8 +31,6 @@ VALUES_AT_MOST = 32
 """Values of a line that are read, its last ones: a line of a flood may hold thousands."""
 PREFIX_CHARACTERS = 300
 """Characters before a value's name that are searched for the words of a step line."""
-PATTERN_CHARACTERS = 4_000
-"""Characters of a line that a pattern is tried on."""
 TRAINING_SECONDS = "training_seconds"
 _A_NUMBER = re.compile(r"(?<![\w.])[-+]?\.?\d[\d.,]*(?:e[-+]?\d+)?%?(?![\w.])", re.IGNORECASE)
 
@@ -131,7 +130,7 @@ class PrintedValues:
 
     def __init__(self, metric: Metric) -> None:
         self._metric = metric.name
-        self._pattern = re.compile(metric.pattern) if metric.pattern else None
+        self._pattern = TimedPattern(metric.pattern) if metric.pattern else None
         shaped = () if self._pattern else (metric.name,)
         named = {plain(name): name for name in (TRAINING_SECONDS, *metric.others, *shaped)}
         """Each name by its plain spelling."""
@@ -152,7 +151,7 @@ class PrintedValues:
     def read(self, text: str) -> None:
         """Read a line without escapes."""
         if self._pattern is not None:
-            for match in self._pattern.finditer(text[:PATTERN_CHARACTERS]):
+            for match in self._pattern.find_all(text):
                 value = (match[1] or "").strip()[:VALUE_CHARACTERS]
                 if value or self._metric not in self._found:
                     self._found[self._metric] = _Found(_Rank.PLAIN, value, value, is_whole=True)
@@ -231,6 +230,8 @@ class PrintedValues:
 
     def question(self, name: str) -> str:
         """Return the sentence that asks for a pattern; empty if a value needs none."""
+        if self._pattern is not None and self._pattern.is_too_slow and name == self._metric:
+            return f"the pattern of {name} takes too long on a line of its output: give a simpler --pattern"
         found = self._found.get(name)
         if found is not None and found.trouble:
             pattern = found.pattern or r"... (\S+)"

@@ -1,5 +1,7 @@
 """The value of any metric is read in the shapes that programs print it in."""
 
+import time
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -311,3 +313,22 @@ def test_the_rounded_summary_of_a_tracker_does_not_replace_the_value() -> None:
     summary = "wandb: Run summary:\nwandb:   val_acc 0.79"
     assert value_of(ACCURACY, f"val_acc: 0.794493\n{summary}") == 0.794493
     assert value_of(ACCURACY, summary) == 0.79
+
+
+SLOW = "((a|aa)+)(?:b)$"
+"""A pattern that takes exponential time on a line of many a."""
+
+
+def test_a_pattern_that_takes_too_long_on_a_line_is_a_crash_with_a_sentence() -> None:
+    began = time.process_time()
+    found = verdict_on(Metric("score", pattern=SLOW), f"aab\n{'a' * 200}cb\n" * 200)
+    assert time.process_time() - began < 10
+    assert found.outcome is Outcome.CRASH
+    assert found.message == (
+        "it ended well, and the pattern of score takes too long on a line of its output: give a simpler --pattern"
+    )
+
+
+def test_a_progress_pattern_that_takes_too_long_is_searched_no_more() -> None:
+    metric = Metric("val_acc", Direction.MAX, progress=SLOW)
+    assert value_of(metric, f"{'a' * 200}cb\n" * 200 + "val_acc: 0.91") == 0.91
