@@ -150,6 +150,7 @@ class Metrics(msgspec.Struct, omit_defaults=True, gc=False):
     others: dict[str, float] = {}  # the second metrics of the session, as printed
     unit: str = ""  # of the value, as `core.units` spells it
     other_units: dict[str, str] = {}  # of the second metrics; one without a unit is left out
+    cpu_s: float = 0.0  # processor time of its processes, measured outside it; 0 if it is not measured
 
 
 class Estimate(msgspec.Struct, frozen=True, gc=False):

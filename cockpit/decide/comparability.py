@@ -20,6 +20,9 @@ BUDGET_SHARE, OVERHEAD_SHARE, SLACK_SHARE, SLACK_S = 1.1, 1.5, 0.4, 10.0
 """Seconds that a run may take: shares of the budget and of the baseline's time outside training, and a slack. That is
 a share of a small budget: ten seconds beside a budget of two would hide a run of five times its length. It is at least
 the time outside training again, which on a busy machine varies as much."""
+CPU_SHARE, COMPUTES_SHARE = 1.1, 0.5
+"""The share of the baseline's processor time that a run on cores may use however long it runs, and the cores that a
+run keeps busy on average if it computes."""
 TENTHS_BELOW_S = 20.0
 """Seconds below which a length is told in tenths."""
 TOKENS_SHARE = 1.02
@@ -35,6 +38,8 @@ def broken_rule(state: State, attempt: Attempt, metrics: Metrics) -> str:
     baseline = _runs(state, attempt.hardware)
     if not baseline:
         return ""
+    if attempt.hardware == "CPU" and _worked_no_more(baseline, metrics):
+        return _too_many_tokens(baseline, metrics)
     return _too_long(state.session.time_budget_s, baseline, metrics) or _too_many_tokens(baseline, metrics)
 
 
@@ -111,6 +116,16 @@ def _too_long(budget_s: float, baseline: list[Metrics], metrics: Metrics) -> str
         f"it ran for {_in_words(metrics.run_s)} by the clock outside it, and {_in_words(allowed_s)} are allowed for a"
         f" budget of {budget_s:g} s: its result does not count"
     )
+
+
+def _worked_no_more(baseline: list[Metrics], metrics: Metrics) -> bool:
+    """Return True if a run took no more of the processor than the baseline, however long other programs held it up.
+
+    Runs that sleep are judged by the clock alone: their processor time says nothing.
+    """
+    worked_s = max(run.cpu_s for run in baseline)
+    computes = all(run.cpu_s >= COMPUTES_SHARE * run.run_s > 0 for run in baseline)
+    return computes and 0 < metrics.cpu_s <= CPU_SHARE * worked_s
 
 
 def _in_words(seconds: float) -> str:

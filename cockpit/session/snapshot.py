@@ -13,7 +13,7 @@ from cockpit.session.chain import digest
 from cockpit.session.event_stream import Place
 from cockpit.session.plain_file import make_way, read_plain
 
-STATE_FORMAT = 11
+STATE_FORMAT = 12
 """Counted up when State changes its shape: older snapshots are then ignored."""
 SNAPSHOT_MODE = 0o640
 SNAPSHOT_BYTES_AT_MOST = 4 << 30

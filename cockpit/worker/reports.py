@@ -52,6 +52,8 @@ READ_BYTES = 1 << 20
 TICK_BYTES = 8 << 20
 """Bytes read of all logs in a tick, so that a flood of output does not delay a decision. Later ticks continue."""
 PROGRESS_EVERY_S = 1.0
+CPU_DECIMALS = 2
+"""Decimals of a processor time in seconds that the ledger keeps."""
 BACKOFF_S = 30.0
 BACKOFF_AT_MOST_S = 600.0
 
@@ -356,8 +358,10 @@ def _if_comparable(state: State, attempt: Attempt, report: JobEnded, verdict: Ru
     """Add the run's length by the outside clock. A run that is not comparable with the baseline is a mismatch."""
     if verdict.metrics is None:
         return verdict
-    measured_s = report.evidence.wall_s if report.evidence is not None else 0.0
-    measured = in_session_unit(state, msgspec.structs.replace(verdict.metrics, run_s=measured_s))
+    run_s, cpu_s = (report.evidence.wall_s, report.evidence.cpu_s) if report.evidence is not None else (0.0, 0.0)
+    measured = in_session_unit(
+        state, msgspec.structs.replace(verdict.metrics, run_s=run_s, cpu_s=round(cpu_s, CPU_DECIMALS))
+    )
     if isinstance(measured, str):
         return RunVerdict(Outcome.MISMATCH, None, measured)
     metrics = measured

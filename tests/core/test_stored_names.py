@@ -22,7 +22,7 @@ KNOWN: dict[str, type[msgspec.Struct]] = {
     str(msgspec.inspect.type_info(kind).tag): kind  # type: ignore[attr-defined]
     for kind in typing.get_args(AnyEvent)
 }
-SHAPE_OF_STATE = (11, 3572054825)
+SHAPE_OF_STATE = (12, 303782660)
 """The format of a snapshot, and the checksum of the state that it holds: both change together."""
 
 

@@ -12,7 +12,14 @@ from tests.decide.world import RUN_S, World
 BASELINE = Metrics(1.0, training_seconds=RUN_S, total_tokens_M=10.0, run_s=RUN_S + 20.0)
 
 
-def judged(baseline: Metrics, own: Metrics, runs: int = 3, of_baseline: bool = False, budget_s: float = RUN_S) -> str:
+def judged(
+    baseline: Metrics,
+    own: Metrics,
+    runs: int = 3,
+    of_baseline: bool = False,
+    budget_s: float = RUN_S,
+    hardware: str = "",
+) -> str:
     """Return the rule that a run with the metrics `own` breaks, in a session with `runs` runs of the baseline."""
     world = World(lambda constants, attempt: 1.0)
     world.run(0.2)
@@ -23,7 +30,7 @@ def judged(baseline: Metrics, own: Metrics, runs: int = 3, of_baseline: bool = F
     assert len(ended) >= runs
     base.attempts[:] = [one.id for one in ended[:runs]]
     for one in ended[:runs]:
-        one.metrics = baseline
+        one.metrics, one.hardware = baseline, hardware or one.hardware
     (arm,) = world.propose({"LR": 2})
     name = state.baseline if of_baseline else arm
     return broken_rule(world.state, Attempt("x", name, ended[0].kind, 1, hardware=ended[0].hardware), own)
@@ -164,3 +171,19 @@ def test_a_fraction_is_not_compared_with_a_percentage() -> None:
     assert measured("", 0.083, baseline="%") == (
         "it printed val_bpb without a unit, and the session has it in %: its result does not count"
     )
+
+
+COMPUTING = Metrics(1.0, training_seconds=RUN_S, run_s=RUN_S + 60.0, cpu_s=200.0)
+
+
+@pytest.mark.parametrize(("cpu_s", "counts"), [(150.0, True), (215.0, True), (225.0, False), (0.0, False)])
+def test_a_run_that_other_programs_hold_up_is_judged_by_its_processor_time(cpu_s: float, counts: bool) -> None:
+    held_up = Metrics(0.9, training_seconds=RUN_S, run_s=4 * RUN_S, cpu_s=cpu_s)
+    assert (not judged(COMPUTING, held_up, hardware="CPU")) == counts
+
+
+def test_processor_time_excuses_no_run_on_a_gpu_and_none_that_sleeps() -> None:
+    long = Metrics(0.9, training_seconds=RUN_S, run_s=6 * RUN_S, cpu_s=20.0)
+    assert judged(COMPUTING, long, hardware="H100")
+    sleeping = msgspec.structs.replace(COMPUTING, cpu_s=20.0)
+    assert judged(sleeping, long, hardware="CPU")
