@@ -28,12 +28,12 @@ _left_open: list[tuple[sqlite3.Connection, Path]] = []
 def connect(path: Path, mode: str, busy_timeout_s: float) -> sqlite3.Connection:
     """Open a file in autocommit mode; `mode` is SQLite's `ro`, `rw` or `rwc`.
 
-    Raises LedgerFull while a connection that `close` left open cannot be closed.
+    Raises LedgerError while a connection that `close` left open cannot be closed.
     """
     while _left_open:
         db, left = _left_open[-1]
         if not has_room(left):
-            raise LedgerFull(left, _why_not_written(left))
+            raise _not_written(left)
         del _left_open[-1]
         ctypes.pythonapi.Py_DecRef(ctypes.py_object(db))
         db.close()
@@ -69,14 +69,14 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 class translated_errors:
-    """Turn what SQLite raises about a file into a LedgerError. Raises LedgerFull first where its index has no room."""
+    """Turn what SQLite raises about a file into a LedgerError. Raises one first where its index has no room."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def __enter__(self) -> None:
         if not has_room(self.path):
-            raise LedgerFull(self.path, _why_not_written(self.path))
+            raise _not_written(self.path)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, msgspec.MsgspecError):
@@ -91,9 +91,10 @@ class translated_errors:
             raise LedgerBusy(f"{self.path} is locked by another program: end that program, or wait") from error
         if strange := _not_a_file(self.path):
             raise LedgerError(f"{strange} is not a file: move it away") from error
-        if "full" in text or "disk I/O" in text:
-            number = errno.ENOSPC if "full" in text else _why_not_written(self.path)
-            raise LedgerFull(self.path, number) from error
+        if "full" in text:
+            raise LedgerFull(self.path) from error
+        if "disk I/O" in text or ("unable to open" in text and _lacks_files()):
+            raise _not_written(self.path)
         if "malformed" in text or "not a database" in text:
             raise LedgerDamaged(
                 f"{self.path} is torn ({text}): `cockpit repair {self.path.parent.name}` keeps what can be read"
@@ -114,6 +115,24 @@ def _not_a_file(path: Path) -> Path | None:
     """Return a file of SQLite's beside a database that is something else, such as a folder."""
     beside = [path.with_name(f"{path.name}{suffix}") for suffix in ("-wal", "-shm", "-journal")]
     return next((one for one in beside if os.path.lexists(one) and not one.is_file()), None)
+
+
+def _not_written(path: Path) -> LedgerError:
+    """Return the error for a write that failed: the disk has no room, or this process may open no more files."""
+    if number := _lacks_files():
+        error = LedgerError(f"{path} cannot be used: {os.strerror(number)}")
+        error.__cause__ = OSError(number, os.strerror(number), str(path))
+        return error
+    return LedgerFull(path, _why_not_written(path))
+
+
+def _lacks_files() -> int:
+    """Return the system's error for one open file more; 0 if it is opened."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno or errno.EMFILE
+    return 0
 
 
 def _why_not_written(path: Path) -> int:

@@ -27,7 +27,7 @@ from cockpit.decide.unfinished import unfinished
 from cockpit.fleet.base import JobEnded, Report
 from cockpit.session.clock import WallClock, boot_id, steady_s
 from cockpit.session.inbox import READ_AT_MOST, Inbox
-from cockpit.session.ledger_errors import LedgerDamaged, LedgerError, is_full
+from cockpit.session.ledger_errors import LedgerDamaged, LedgerError
 from cockpit.session.watched_thread import WatchedThread
 from cockpit.variant.errors import VariantError
 from cockpit.worker.baseline import mended_baseline
@@ -37,7 +37,7 @@ from cockpit.worker.proposer_host import ProposerHost
 from cockpit.worker.react import REACTIONS, Reactor
 from cockpit.worker.reports import Reports
 from cockpit.worker.set_aside import SetAside
-from cockpit.worker.shortage import is_of_the_machine, shortage
+from cockpit.worker.shortage import is_of_the_machine, lacks_room, shortage
 
 LOOK_EVERY_S = 0.5
 """Seconds between two looks for step lines and intents."""
@@ -268,7 +268,7 @@ class Worker:
         except LedgerDamaged as error:
             found, trouble = [], self._inbox_set_aside(inbox, error)
         except LedgerError as error:
-            if is_full(error) or self.folder.is_gone():
+            if lacks_room(error) or self.folder.is_gone():
                 raise
             self._inbox_note = str(error)
             return
@@ -283,7 +283,7 @@ class Worker:
         try:
             aside = inbox.set_aside(self.state.intent)
         except LedgerError as error:
-            if is_full(error):
+            if lacks_room(error):
                 raise
             self._inbox_note = str(error)
             return ""

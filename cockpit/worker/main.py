@@ -1,6 +1,5 @@
 """The worker's process: `python -m cockpit.worker.main SESSION_FOLDER`. Started by its watchdog."""
 
-import faulthandler
 import logging
 import os
 import signal
@@ -40,8 +39,6 @@ def main() -> None:
     api_key.hide()
     api_key.receive()
     api_key.forbid_tracing()
-    if sys.stderr is not None:
-        faulthandler.enable()  # a crash leaves its trace in the log
     os.umask(worker_process.UMASK)
     folder = SessionFolder(Path(sys.argv[1]))
     lines = logging.StreamHandler(sys.stdout)

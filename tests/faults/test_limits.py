@@ -4,6 +4,8 @@ import ctypes
 import errno
 import os
 import resource
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -229,3 +231,29 @@ def test_a_job_that_cannot_be_started_for_now_fails_no_cluster(
     wait_for(has_ended, 30, "the run to end")
     assert [report.reason for report in reports if isinstance(report, JobEnded)] == ["exited"]
     fleet.close()
+
+
+WITHOUT_FILES = """
+import resource, sys
+from pathlib import Path
+from cockpit.session.inbox import Inbox
+from cockpit.session.ledger_errors import LedgerError
+from cockpit.worker.supervisor import waits_for
+
+used, new = Inbox(Path(sys.argv[1])), Inbox(Path(sys.argv[1]))
+used.put("ann", b"a")
+_, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, most))
+for inbox in (used, new):
+    try:
+        inbox.put("ann", b"b")
+    except LedgerError as error:
+        print(error, "/", waits_for(error, has_run=True))
+"""
+
+
+def test_a_file_of_sqlite_that_cannot_be_opened_for_want_of_open_files_is_no_full_disk(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", WITHOUT_FILES, str(tmp_path / "inbox.db")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+    said = "this machine has no open files left: the worker waits until it has"
+    assert done.stdout.splitlines() == [f"{tmp_path}/inbox.db cannot be used: Too many open files / {said}"] * 2

@@ -33,6 +33,14 @@ def test_a_process_that_does_no_work_is_awaited_no_longer() -> None:
     assert silent(range(last, 120), work, uses_s=0.0)[0] == last + SILENT_S + 1
 
 
+def words_of(process: psutil.Process) -> list[str]:
+    """Return a process's command; empty for one that has ended."""
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
+
+
 def test_a_worker_that_hangs_as_it_starts_is_one_sentence_with_its_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -45,7 +53,7 @@ def test_a_worker_that_hangs_as_it_starts_is_one_sentence_with_its_process(
     Ledger.create(folder.ledger).close()
     with pytest.raises(WorkerError) as hung:
         worker_process.start(folder)
-    (watchdog,) = (one for one in psutil.Process().children() if "cockpit.worker.watchdog" in one.cmdline())
+    (watchdog,) = (one for one in psutil.Process().children() if f"--session={folder.root}" in words_of(one))
     (process,) = watchdog.children()
     process.kill()
     assert watchdog.wait(20) == 128 + signal.SIGKILL

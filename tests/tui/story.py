@@ -1,5 +1,6 @@
 """The making of a story: the events of a session, its clock and its logs."""
 
+import hashlib
 import itertools
 import math
 import random
@@ -68,6 +69,10 @@ CONSTANTS: dict[str, Value] = {
     "WARMDOWN_RATIO": 0.5,
     "FINAL_LR_FRAC": 0.0,
 }
+
+
+def _fingerprint(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def fleet(clusters: int = 16, better: int = 3) -> FleetSpec:
@@ -145,7 +150,7 @@ class Story:
                     commit=f"{offset:07x}",
                     train_hash=f"t{name}",
                     prepare_hash="p",
-                    fingerprint=repr(sorted({**overrides, **levels}.items())) + repr(edits),
+                    fingerprint=_fingerprint(repr(sorted({**overrides, **levels}.items())) + repr(edits)),
                     overrides={**overrides, **levels},
                     levels=levels,
                     why=hypothesis or question,

@@ -58,11 +58,9 @@ def test_a_worker_that_crashes_is_started_again_and_loses_nothing(running: Sessi
 
 
 @pytest.mark.timeout(180)
-def test_a_crash_leaves_its_trace_in_the_log(running: SessionFolder) -> None:
+def test_a_crash_leaves_a_line_in_the_log(running: SessionFolder) -> None:
     crashed(running, signal.SIGSEGV)
-    text = running.worker_log.read_text(encoding="utf-8")
-    assert "Fatal Python error: Segmentation fault" in text
-    assert "the worker was ended by SIGSEGV: it is started again" in text
+    assert "the worker was ended by SIGSEGV: it is started again" in running.worker_log.read_text(encoding="utf-8")
 
 
 @pytest.mark.timeout(120)
