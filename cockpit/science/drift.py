@@ -7,6 +7,7 @@ Most sessions have no drift, and a correction would only add noise: scores are c
 
 import math
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -59,18 +60,25 @@ class Drift(msgspec.Struct, frozen=True):
         if not self.knots:
             return 0.0
         on = [0.0] * len(self.levels)
-        beyond = 0.0
+        gaps: dict[int, list[tuple[float, float]]] = defaultdict(list)
         for hours, weight in weighted:
             for index, share in self._at(hours):
                 on[index] += weight * share
-            beyond += weight * math.sqrt(max(self.knots[0] - hours, hours - self.knots[-1], 0.0))
+            gaps[bisect_right(self.knots, hours)].append((hours, weight))
         known = sum(
             weight * other * row[j]
             for weight, row in zip(on, self.covariance, strict=True)
             if weight
             for j, other in enumerate(on)
         )
-        return max(0.0, known) + self.walk_variance * beyond**2
+        return max(0.0, known) + self.walk_variance * sum(self._walked(gap, inside) for gap, inside in gaps.items())
+
+    def _walked(self, gap: int, weighted: Sequence[tuple[float, float]]) -> float:
+        """Return the variance of a weighted sum of a walk's shifts in one gap between knots, for 1 in an hour."""
+        if gap == 0:
+            return walk_variance(((self.knots[0] - hours, weight) for hours, weight in weighted), math.inf)
+        length = self.knots[gap] - self.knots[gap - 1] if gap < len(self.knots) else math.inf
+        return walk_variance(((hours - self.knots[gap - 1], weight) for hours, weight in weighted), length)
 
     def _at(self, hours: float) -> Sequence[tuple[int, float]]:
         """Return the levels between which a time lies, each with its share."""
@@ -81,6 +89,22 @@ class Drift(msgspec.Struct, frozen=True):
         after = bisect_right(self.knots, hours)
         share = (hours - self.knots[after - 1]) / (self.knots[after] - self.knots[after - 1])
         return (after, 1 - share), (after + 1, share)
+
+
+def walk_variance(weighted: Iterable[tuple[float, float]], length_h: float) -> float:
+    """Return the variance of a weighted sum of shifts of a walk with a variance of 1 in an hour.
+
+    The shifts are given as hours since the walk's known start and weights. The walk is known again after `length_h`, or
+    never if that is infinite: a Brownian bridge, or a Wiener process (Karatzas & Shreve 1991, 5.6.B). With the sum of
+    the later weights g(u), the variance is the integral of g squared, less the squared integral of g over `length_h`.
+    """
+    steps = sorted(weighted)
+    left, before, squares, area = sum(weight for _, weight in steps), 0.0, 0.0, 0.0
+    for at, weight in steps:
+        squares += left**2 * (at - before)
+        area += left * (at - before)
+        left, before = left - weight, at
+    return max(0.0, squares - area**2 / length_h)
 
 
 class _Equations(NamedTuple):

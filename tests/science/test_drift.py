@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cockpit.science.drift import CLEAR_P, Drift, estimate_drift
+from cockpit.science.drift import CLEAR_P, Drift, estimate_drift, walk_variance
 
 SD = 0.01
 HOURS = 6.0
@@ -72,6 +72,33 @@ def test_the_correction_is_less_sure_after_the_last_run() -> None:
 def test_runs_side_by_side_have_no_correction_between_them() -> None:
     drift = drift_of(late, 1)
     assert drift.variance([(2.0, 0.5), (5.0, 0.5), (2.0, -0.5), (5.0, -0.5)]) == pytest.approx(0.0, abs=1e-12)
+
+
+def walked(times: list[float], seed: int, length: float) -> list[float]:
+    """Return the shifts of a walk at these times; of a bridge where its end is known too."""
+    rng = np.random.default_rng(seed)
+    grid = np.unique([0.0, *times, *([length] if math.isfinite(length) else [])])
+    path = np.append(0.0, np.cumsum(rng.normal(0, np.sqrt(np.diff(grid)))))
+    shifts = np.interp(times, grid, path)
+    return list(shifts - np.array(times) / length * path[-1] if math.isfinite(length) else shifts)
+
+
+@pytest.mark.parametrize("length", [1.0, math.inf])
+@pytest.mark.parametrize("weights", [(1.0, 0.0, 0.0), (0.5, 0.5, -1.0), (0.3, -0.6, 0.3)])
+def test_the_variance_of_a_walk_between_knots_is_that_of_simulated_walks(
+    length: float, weights: tuple[float, ...]
+) -> None:
+    times = [0.1, 0.5, 0.8]
+    sums = [float(np.dot(weights, walked(times, seed, length))) for seed in range(4000)]
+    assert walk_variance(zip(times, weights, strict=True), length) == pytest.approx(np.var(sums), rel=0.1)
+
+
+def test_runs_at_one_moment_between_two_knots_are_less_sure_than_the_knots() -> None:
+    drift = drift_of(wave, 1)
+    before, after = drift.knots[10:12]
+    at_knot, between = (drift.variance([(at, 1.0), (4.0, -1.0)]) for at in (before, (before + after) / 2))
+    assert between > at_knot
+    assert drift.walk_variance > 0
 
 
 @given(st.lists(st.tuples(st.floats(0, 1e4), st.floats(-1e6, 1e6), st.integers(0, 4)), min_size=3, max_size=40))
