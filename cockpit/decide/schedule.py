@@ -31,6 +31,7 @@ from cockpit.decide.budget import (
     run_usd,
     stop_unpaid,
 )
+from cockpit.decide.loud_clusters import loud_clusters
 from cockpit.decide.run_seeds import next_seed
 
 FAILURES_TO_GIVE_UP = 3
@@ -190,19 +191,35 @@ def _submits(state: State, now: float, left: float) -> tuple[list[Event], float]
     unheld = (attempt for name in state.waiting if not _is_held(state, attempt := state.attempts[name]))
     waiting = sorted(unheld, key=lambda attempt: order(state, attempt))
     events: list[Event] = []
-    for cluster in sorted(free, key=lambda cluster: bool(cluster.running)):
+    loud = loud_clusters(state) if any(_is_evidence(state, attempt) for attempt in waiting) else frozenset()
+    for cluster in sorted(free, key=lambda cluster: (bool(cluster.running), cluster.name in loud)):
         cost = run_usd(state, cluster)
         if cost > left:
             comes_back = sum(state.api_reserved.values())  # most of it, once the model has answered
             if not cluster.running and not cluster.ahead and not cluster.adopted and cost > left + comes_back:
                 events.append(budget_down(state, cluster, now))
             continue
-        chosen = next((attempt for attempt in waiting if suits(state, attempt, cluster)), None)
+        chosen = _chosen(state, waiting, cluster, cluster.name in loud)
         if chosen is not None:
             events.append(_submitting(chosen, cluster, cost, now))
             waiting.remove(chosen)
             left -= cost
     return events, left
+
+
+def _chosen(state: State, waiting: list[Attempt], cluster: Cluster, is_loud: bool) -> Attempt | None:
+    """Return the first attempt that suits the cluster; on a loud one evidence comes last."""
+    suitable = (attempt for attempt in waiting if suits(state, attempt, cluster))
+    first = next(suitable, None)
+    if first is None or not is_loud or not _is_evidence(state, first):
+        return first
+    return next((attempt for attempt in suitable if not _is_evidence(state, attempt)), first)
+
+
+def _is_evidence(state: State, attempt: Attempt) -> bool:
+    """Return True for runs of tests and of ablations, and for the run by which a promising arm is screened again."""
+    is_again = attempt.kind is AttemptKind.ARM and state.experiments[attempt.experiment].attempts[0] != attempt.id
+    return attempt.kind in _TEST_KINDS or is_again
 
 
 def _is_held(state: State, attempt: Attempt) -> bool:

@@ -2,17 +2,18 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
-from statistics import median
 from typing import NamedTuple
 
 import msgspec
 
 from cockpit.core.model import Estimate
 from cockpit.science.difference import Difference
-from cockpit.science.noise import OWN_DF, Noise
+from cockpit.science.noise import Noise
 from cockpit.science.reading import Reading, require_finite
+from cockpit.science.robust import robust_sd, weighted_median
+from cockpit.science.run_variance import OWN_DF
 from cockpit.science.seed_pairs import Weights, difference_weights, own_correlation
 
 LEVEL = 0.9
@@ -52,13 +53,13 @@ def compare(
 ) -> Comparison | None:
     """Estimate the difference of two experiments from their runs; None if no class ran both.
 
-    Each run is corrected for its cluster's offset and for a clear drift; a run far from its experiment's others is
-    clipped. The uncertainty of a cluster's offset counts as variance, and cancels where both ran on the same cluster.
-    Each of the two has its own variance, moderated by the session's; the experiment's is at least its base's. With few
-    controls the noise of clusters and that of runs are hard to tell apart, so the difference is also taken with all
-    variance in the runs, and the result with the larger p-value is returned. Where the session shows that runs with one
-    seed share noise, runs of the two with one seed count as pairs. `margin` is how much worse the experiment may be
-    under the null hypothesis of `p_value`. Raises ValueError on NaN or infinite scores.
+    Each run is corrected for its cluster's offset and for a clear drift, and weighted by its cluster's noise. A run far
+    from its experiment's others is clipped. The uncertainty of a cluster's offset counts as variance, and cancels where
+    both ran on the same cluster. Each of the two has its own variance, moderated by the session's; the experiment's is
+    at least its base's. With few controls the noise of clusters and that of runs are hard to tell apart, so the
+    difference is also taken with all variance in the runs, and the result with the larger p-value is returned. Where
+    the session shows that runs with one seed share noise, runs of the two with one seed count as pairs. `margin` is how
+    much worse the experiment may be under the null hypothesis of `p_value`. Raises ValueError on NaN or infinity.
     """
     require_finite([*experiment, *base])
     ours, theirs = _by_class(experiment), _by_class(base)
@@ -136,9 +137,12 @@ class _BaseSide(NamedTuple):
     own_var: float
     """Variance of one of its runs."""
     own_df: float
-    runs: int
     scores: list[float]
     """Corrected and clipped."""
+    weights: list[float]
+    """The weight of each score: the inverse of its cluster's variance."""
+    weight: float
+    """Their sum."""
     weight_on: dict[str, float]
     """Cluster to its weight in the difference."""
     offsets_var: float
@@ -148,14 +152,17 @@ class _BaseSide(NamedTuple):
 def _base_sides(theirs: dict[str, list[Reading]], noise: Noise) -> dict[str, _BaseSide]:
     found = {}
     for hardware, runs in theirs.items():
+        weights = _weights(runs, noise)
+        total = sum(weights)
         weight_on: dict[str, float] = defaultdict(float)
-        for run in runs:
-            weight_on[run.cluster] -= 1 / len(runs)
-        timed = [(run.at / 3600, -1 / len(runs)) for run in runs]
-        scores = _clipped(runs, noise, 1)
-        own_var, own_df = _own_variance(scores, noise)
-        var = noise.variance(weight_on)
-        found[hardware] = _BaseSide(_mean(scores), timed, own_var, own_df, len(runs), scores, weight_on, var)
+        for run, weight in zip(runs, weights, strict=True):
+            weight_on[run.cluster] -= weight / total
+        timed = [(run.at / 3600, -weight / total) for run, weight in zip(runs, weights, strict=True)]
+        scores = _clipped(runs, weights, noise, 1)
+        own_var, own_df = _own_variance(scores, weights, noise)
+        found[hardware] = _BaseSide(
+            _mean(scores, weights), timed, own_var, own_df, scores, weights, total, weight_on, noise.variance(weight_on)
+        )
     return found
 
 
@@ -170,11 +177,11 @@ def _whole(
         runs, base_var = ours[hardware], sides[hardware].own_var
         share = (se**2 / (part.var + interaction)) ** 2
         own_var += share * part.of_runs[0][0]
-        like_base_var += share * base_var / len(runs)
-        scores = _clipped(runs, noise, -1)
-        offsets = sum(noise.cluster(run.cluster).se ** 2 for run in runs) / len(runs)
-        centre = _mean(scores)
-        squares += sum((score - centre) ** 2 for score in scores) / (base_var + offsets)
+        weights = _weights(runs, noise)
+        like_base_var += share * base_var / sum(weights)
+        scores = _clipped(runs, weights, noise, -1)
+        of_offsets = (w * noise.cluster(run.cluster).se ** 2 for w, run in zip(weights, runs, strict=True))
+        squares += _squares(scores, weights) / (base_var + sum(of_offsets) / len(runs))
         df += len(runs) - 1
     return Difference(mean, se, max(0.0, se**2 - own_var), like_base_var, squares, df)
 
@@ -210,20 +217,27 @@ def _independent(runs: list[Reading]) -> list[Reading]:
     return runs[:1] if len({run.score for run in runs}) == 1 else runs
 
 
+def _weights(runs: list[Reading], noise: Noise) -> list[float]:
+    return [noise.weight(run.cluster) for run in runs]
+
+
 def _difference(ours: list[Reading], base: _BaseSide, noise: Noise) -> _Part:
     """Return the mean difference within one class with its variance."""
-    our_scores = _clipped(ours, noise, -1)
+    weights = _weights(ours, noise)
+    total = sum(weights)
+    our_scores = _clipped(ours, weights, noise, -1)
     weight_on: dict[str, float] = defaultdict(float)
-    for run in ours:
-        weight_on[run.cluster] += 1 / len(ours)
+    for run, weight in zip(ours, weights, strict=True):
+        weight_on[run.cluster] += weight / total
     shared = sum(weight * noise.covariance_with(one, base.weight_on) for one, weight in weight_on.items())
     offsets_var = max(0.0, base.offsets_var + 2 * shared + noise.variance(weight_on))
-    own_var, own_df = _own_variance(our_scores, noise)
-    own_var = max(own_var, base.own_var) / len(ours)
-    drift_var = noise.drift.variance([*base.timed, *((run.at / 3600, 1 / len(ours)) for run in ours)])
-    base_var = base.own_var / base.runs
+    own_var, own_df = _own_variance(our_scores, weights, noise)
+    own_var = max(own_var, base.own_var) / total
+    timed = ((run.at / 3600, weight / total) for run, weight in zip(ours, weights, strict=True))
+    drift_var = noise.drift.variance([*base.timed, *timed])
+    base_var = base.own_var / base.weight
     var = own_var + base_var + offsets_var + drift_var
-    return _Part(_mean(our_scores) - base.mean, var, ((own_var, own_df), (base_var, base.own_df)))
+    return _Part(_mean(our_scores, weights) - base.mean, var, ((own_var, own_df), (base_var, base.own_df)))
 
 
 def _paired(ours: list[Reading], theirs: list[Reading], base: _BaseSide, noise: Noise) -> _Part | None:
@@ -236,22 +250,22 @@ def _paired(ours: list[Reading], theirs: list[Reading], base: _BaseSide, noise: 
     pairs = [(number, of_seed.pop(run.seed)) for number, run in enumerate(ours) if run.seed in of_seed]
     if not noise.seed_correlation or not pairs:
         return None
-    our_scores = _clipped(ours, noise, -1)
-    our_var, our_df = _own_variance(our_scores, noise)
+    own = _weights(ours, noise)
+    our_scores = _clipped(ours, own, noise, -1)
+    our_var, our_df = _own_variance(our_scores, own, noise)
     our_var = max(our_var, base.own_var)
-    correlation = own_correlation(
-        noise.seed_correlation, [our_scores[i] for i, _ in pairs], [base.scores[j] for _, j in pairs], our_var,
-        base.own_var,
-    )  # fmt: skip
-    alone, base_alone = len(ours) - len(pairs), len(theirs) - len(pairs)
-    weights = difference_weights(len(pairs), alone, base_alone, our_var, base.own_var, correlation)
-    of_ours, of_theirs = [weights.ours_alone] * len(ours), [weights.theirs_alone] * len(theirs)
-    for i, j in pairs:
-        of_ours[i], of_theirs[j] = weights.ours, weights.theirs
-    summed = [of_ours[i] * our_scores[i] + of_theirs[j] * base.scores[j] for i, j in pairs]
-    pair_var, df = _pair_variance(summed, weights, our_var, base.own_var, correlation)
+    both = [2 / (1 / own[i] + 1 / base.weights[j]) for i, j in pairs]
+    correlation = _correlation(pairs, both, (our_scores, own, our_var), base, noise)
+    alone, base_alone = _alone(own, [i for i, _ in pairs]), _alone(base.weights, [j for _, j in pairs])
+    weights = difference_weights(sum(both), alone, base_alone, our_var, base.own_var, correlation)
+    of_ours = [weights.ours_alone * weight for weight in own]
+    of_theirs = [weights.theirs_alone * weight for weight in base.weights]
+    for (i, j), weight in zip(pairs, both, strict=True):
+        of_ours[i], of_theirs[j] = weights.ours * weight, weights.theirs * weight
+    summed = [weights.ours * our_scores[i] + weights.theirs * base.scores[j] for i, j in pairs]
+    pair_var, df = _pair_variance(summed, both, weights, our_var, base.own_var, correlation)
     of_runs = (
-        (len(pairs) * pair_var, df if len(pairs) > 1 else noise.df),
+        (sum(both) * pair_var, df if len(pairs) > 1 else noise.df),
         (alone * weights.ours_alone**2 * our_var, our_df),
         (base_alone * weights.theirs_alone**2 * base.own_var, base.own_df),
     )
@@ -266,22 +280,50 @@ def _paired(ours: list[Reading], theirs: list[Reading], base: _BaseSide, noise: 
     return _Part(mean, var, of_runs, len(pairs))
 
 
+def _alone(weights: Sequence[float], paired: Collection[int]) -> float:
+    """Return the sum of the weights of the runs without a pair."""
+    return sum(weight for number, weight in enumerate(weights) if number not in paired)
+
+
+def _correlation(
+    pairs: Sequence[tuple[int, int]],
+    both: Sequence[float],
+    ours: tuple[list[float], list[float], float],
+    base: _BaseSide,
+    noise: Noise,
+) -> float:
+    """Return the correlation of an experiment with its base. `ours` are its scores, their weights and variance."""
+    scores, weights, variance = ours
+    centre = _mean(scores, weights)
+    one = [(scores[i] - centre) * math.sqrt(weight) for (i, _), weight in zip(pairs, both, strict=True)]
+    other = [(base.scores[j] - base.mean) * math.sqrt(weight) for (_, j), weight in zip(pairs, both, strict=True)]
+    return own_correlation(noise.seed_correlation, one, other, variance, base.own_var)
+
+
 def _pair_variance(
-    summed: Sequence[float], weights: Weights, our_var: float, their_var: float, correlation: float
+    summed: Sequence[float],
+    both: Sequence[float],
+    weights: Weights,
+    our_var: float,
+    their_var: float,
+    correlation: float,
 ) -> tuple[float, float]:
-    """Return the variance of a weighted pair, moderated by the correlation's, and its degrees of freedom."""
+    """Return the variance of a weighted pair, moderated by the correlation's, and its degrees of freedom.
+
+    `both` holds the weight of each pair among the pairs.
+    """
 
     def modelled(variance: float) -> float:
         shared = 2 * weights.ours * weights.theirs * correlation * math.sqrt(variance * their_var)
         return weights.ours**2 * variance + weights.theirs**2 * their_var + shared
 
-    centre, df = _mean(summed), OWN_DF + len(summed) - 1
-    seen = (OWN_DF * modelled(our_var) + sum((one - centre) ** 2 for one in summed)) / df
+    df = OWN_DF + len(summed) - 1
+    seen = (OWN_DF * modelled(our_var) + _squares(summed, both)) / df
     return max(seen, modelled(their_var)), df
 
 
-def _clipped(runs: list[Reading], noise: Noise, flattering: int) -> list[float]:
-    """Return the corrected scores, those far from the median clipped, by the session's SD and by their own.
+def _clipped(runs: list[Reading], weights: list[float], noise: Noise, flattering: int) -> list[float]:
+    """Return the corrected scores, those far from the median clipped, by their cluster's SD and by their own.
 
     The limit falls to the median again from CLIPPED_SDS to IGNORED_SDS (a redescending estimator: Hampel 1974, J. Am.
     Stat. Assoc. 69): a run that failed to do the work counts for nothing. `flattering` is the sign of a deviation that
@@ -291,15 +333,17 @@ def _clipped(runs: list[Reading], noise: Noise, flattering: int) -> list[float]:
     scores = noise.corrected(runs)
     if len(scores) < CLIPPED_FROM:
         return scores
-    centre = median(scores)
-    own_sd = 1.4826 * median([abs(score - centre) for score in scores])
+    centre = weighted_median(scores, weights)
+    scales = [1 / math.sqrt(weight) for weight in weights]
+    own_sd = robust_sd([(score - centre) / scale for score, scale in zip(scores, scales, strict=True)], 0.0)
     sd = max(noise.within_sd, own_sd)
     if not sd:
         return scores
-    apart = [(score - centre) / sd for score in scores]
+    apart = [(score - centre) / (sd * scale) for score, scale in zip(scores, scales, strict=True)]
     failed = sum(one * flattering < -IGNORED_SDS for one in apart)
     is_unstable = failed > max(1.0, UNSTABLE_SHARE * len(scores))
-    return [centre + _limited(one, is_unstable and one * flattering < 0) * sd for one in apart]
+    limited = (_limited(one, is_unstable and one * flattering < 0) for one in apart)
+    return [centre + one * sd * scale for one, scale in zip(limited, scales, strict=True)]
 
 
 def _limited(sds: float, counts: bool) -> float:
@@ -310,8 +354,8 @@ def _limited(sds: float, counts: bool) -> float:
     return math.copysign(CLIPPED_SDS * left, sds)
 
 
-def _own_variance(scores: list[float], noise: Noise) -> tuple[float, float]:
-    """Return the variance of an experiment's runs with its degrees of freedom.
+def _own_variance(scores: list[float], weights: list[float], noise: Noise) -> tuple[float, float]:
+    """Return the variance of an experiment's runs on the typical cluster with its degrees of freedom.
 
     It is the experiment's own, moderated by the session's (Smyth 2004), which counts for OWN_DF degrees of freedom:
     noisy arms in the session's variance do not hide the gain of a quiet one for long. A single run has the session's.
@@ -319,14 +363,18 @@ def _own_variance(scores: list[float], noise: Noise) -> tuple[float, float]:
     known = noise.within_sd**2
     if len(scores) < 2:
         return known, noise.df
-    centre = _mean(scores)
-    squares = sum((score - centre) ** 2 for score in scores)
     df = OWN_DF + len(scores) - 1
-    return (OWN_DF * known + squares) / df, df
+    return (OWN_DF * known + _squares(scores, weights)) / df, df
 
 
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+def _squares(values: Sequence[float], weights: Sequence[float]) -> float:
+    """Return the weighted squared deviations from the weighted mean, summed."""
+    centre = _mean(values, weights)
+    return sum(weight * (value - centre) ** 2 for value, weight in zip(values, weights, strict=True))
+
+
+def _mean(values: Sequence[float], weights: Sequence[float]) -> float:
+    return sum(value * weight for value, weight in zip(values, weights, strict=True)) / sum(weights)
 
 
 @lru_cache(maxsize=256)
@@ -359,9 +407,10 @@ def reference_score(readings: Sequence[Reading], noise: Noise) -> ReferenceScore
     """
     if not readings:
         raise ValueError("An experiment without a run has no score.")
-    total, var = sum(noise.corrected(readings)), 0.0
-    for reading in readings:
-        hardware = noise.classes.get(reading.hardware)
-        total -= hardware.mean if hardware else 0.0
-        var += noise.within_sd**2 + noise.cluster(reading.cluster).se ** 2
-    return ReferenceScore(total / len(readings), math.sqrt(var) / len(readings))
+    total = var = weights = 0.0
+    for reading, score in zip(readings, noise.corrected(readings), strict=True):
+        hardware, weight = noise.classes.get(reading.hardware), noise.weight(reading.cluster)
+        weights += weight
+        total += weight * (score - (hardware.mean if hardware else 0.0))
+        var += weight * noise.within_sd**2 + (weight * noise.cluster(reading.cluster).se) ** 2
+    return ReferenceScore(total / weights, math.sqrt(var) / weights)

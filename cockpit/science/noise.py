@@ -1,9 +1,10 @@
 """Estimate how much two runs of the same code differ on this fleet, and the offset of each cluster and class.
 
 The model is `score = (experiment, class) + cluster + run`: the mean of an experiment in a class is free, clusters and
-runs are random. A class's offset is the mean difference of experiments measured in both classes; the spread of those
-differences shows how far rankings differ between classes. Variances are shrunk to a weak prior, so that an answer,
-marked as not measured, exists before the first repeat.
+runs are random, and those of one cluster may be noisier than those of another (run_variance). A class's offset is the
+mean difference of experiments measured in both classes; the spread of those differences shows how far rankings differ
+between classes. Variances are shrunk to a weak prior, so that an answer, marked as not measured, exists before the
+first repeat.
 
 A session with one control a cluster barely tells the variance of clusters from that of runs. `Noise.unsplit` is the
 same noise with all of it in the runs, for comparisons that must hold either way.
@@ -12,6 +13,7 @@ same noise with all of it in the runs, for comparisons that must hold either way
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -20,6 +22,7 @@ from cockpit.science.drift import Drift, estimate_drift
 from cockpit.science.outliers import without_far
 from cockpit.science.reading import Reading, require_finite
 from cockpit.science.robust import median, robust_sd
+from cockpit.science.run_variance import OWN_DF, estimate_ratios
 from cockpit.science.seed_pairs import NO_CORRELATION, Correlation, estimate_correlation
 
 if TYPE_CHECKING:
@@ -50,10 +53,6 @@ DRIFT_CONVERGED_SDS = 0.05
 APART_P = 0.01
 """The p-value of equal clusters below which they differ beyond doubt."""
 
-OWN_DF = 2.0
-"""Degrees of freedom that the session's variance counts for in an experiment's own variance. A variant may be up to
-three times as noisy as the code it changes, and two close runs do not show it."""
-
 
 class Offset(msgspec.Struct, frozen=True):
     """A shift in scores and its standard error."""
@@ -66,7 +65,7 @@ class Noise(msgspec.Struct, frozen=True):
     """The noise of a session, in scores; drift in scores per hour."""
 
     within_sd: float
-    """SD of runs of one experiment on one cluster."""
+    """SD of runs of one experiment on one cluster, the typical one."""
     between_sd: float
     """SD of the clusters of one class."""
     df: float
@@ -74,7 +73,6 @@ class Noise(msgspec.Struct, frozen=True):
     readings: int
     measured: bool
     """True if this session's own repeats determine the noise."""
-    within_sd_by_class: dict[str, float]
     clusters: dict[str, Offset]
     """Each cluster's offset to its class, shrunk to zero (a BLUP with the standard error of its prediction)."""
     covariance: dict[str, dict[str, float]]
@@ -104,6 +102,8 @@ class Noise(msgspec.Struct, frozen=True):
     """The correlation of the noise of two experiments' runs with one seed; 0 if this session does not show it."""
     seed_pairs: int = 0
     """Pairs of runs that it was estimated from."""
+    ratios: dict[str, float] = {}
+    """The variance of each cluster's runs in that of `within_sd`; empty where clusters do not differ beyond doubt."""
 
     @property
     def run_sd(self) -> float:
@@ -131,6 +131,10 @@ class Noise(msgspec.Struct, frozen=True):
     def cluster(self, name: str) -> Offset:
         """Return a cluster's offset; an unknown cluster's is zero with the SD between clusters."""
         return self.clusters.get(name) or Offset(0.0, self.between_sd)
+
+    def weight(self, cluster: str) -> float:
+        """Return the weight of a run on this cluster: the inverse of its variance, in that of `within_sd`."""
+        return 1 / self.ratios.get(cluster, 1.0)
 
     def variance(self, weights: Mapping[str, float]) -> float:
         """Return the variance of a weighted sum of clusters' offsets, given what is known of them."""
@@ -165,9 +169,9 @@ def estimate_noise(readings: Sequence[Reading], magnitude: float = 1.0) -> Noise
         sorted({r.hardware for r in readings}), key=lambda h: sum(r.hardware == h for r in readings), default=""
     )
     if not repeated:
-        classes, interaction = _class_offsets(groups, {}, prior_var, reference)
+        classes, interaction = _class_offsets(groups, {}, {}, prior_var, reference)
         return Noise(
-            math.sqrt(prior_var), math.sqrt(prior_var), PRIOR_DF, len(readings), False, {}, {}, {}, classes, reference,
+            math.sqrt(prior_var), math.sqrt(prior_var), PRIOR_DF, len(readings), False, {}, {}, classes, reference,
             interaction, Drift(), {},
         )  # fmt: skip
     return _fit(groups, repeated, prior_var, reference, len(readings))
@@ -181,15 +185,9 @@ def _fit(
     readings: int,
 ) -> Noise:
     """Fit the variance components and the offsets to the groups that have repeats."""
-    repeats = _repeats(repeated)
-    fitted, centred, drift = _fit_drift(repeats, prior_var)
-    near = without_far(repeated, drift, math.sqrt(prior_var))
-    if sum(map(len, near)) < len(repeats.rows):
-        repeats = _repeats(near)
-        fitted, centred, drift = _fit_drift(repeats, prior_var)
+    repeats, fitted, residual, drift, ratios = _fit_runs(repeated, prior_var)
     clusters = _cluster_offsets(repeats, fitted)
-    residual = _centred(centred - fitted.effects[repeats.cluster_of], repeats.group_of)
-    classes, interaction = _class_offsets(groups, clusters, fitted.within, reference)
+    classes, interaction = _class_offsets(groups, clusters, ratios, fitted.within, reference)
     are_identical = all(len({reading.score for reading in group}) == 1 for group in repeated)
     paired = NO_CORRELATION if are_identical else _seed_correlation(repeats, residual, fitted.within)
     return Noise(
@@ -198,7 +196,6 @@ def _fit(
         df=float(repeats.df),
         readings=readings,
         measured=repeats.df >= MEASURED_DF and not are_identical,
-        within_sd_by_class=_by_class(repeats.rows, residual, repeats.group_of, fitted.within),
         clusters=clusters,
         covariance=_covariance(repeats, fitted),
         classes=classes,
@@ -210,7 +207,36 @@ def _fit(
         are_identical=are_identical,
         seed_correlation=paired.value,
         seed_pairs=paired.pairs,
+        ratios=ratios,
     )
+
+
+def _fit_runs(
+    repeated: list[list[Reading]], prior_var: float
+) -> "tuple[_Repeats, _Components, Floats, Drift, dict[str, float]]":
+    """Fit the variances, the offsets and the drift, again without far readings and with the weights of noisy clusters.
+
+    Returns the rows used, the components, the runs' residuals, the drift, and the ratios of the clusters' variances.
+    """
+    repeats = _repeats(repeated)
+    fitted, centred, drift = _fit_drift(repeats, prior_var)
+    near = without_far(repeated, drift, math.sqrt(prior_var))
+    if sum(map(len, near)) < len(repeats.rows):
+        repeats = _repeats(near)
+        fitted, centred, drift = _fit_drift(repeats, prior_var)
+    residual = _residual(repeats, fitted, centred)
+    found = estimate_ratios(residual, repeats.group_of, repeats.cluster_of, fitted.within)
+    if found.min() == found.max():
+        return repeats, fitted, residual, drift, {}
+    ratios = dict(zip(repeats.clusters, map(float, found), strict=True))
+    repeats = _repeats(near, ratios)
+    fitted, centred, drift = _fit_drift(repeats, prior_var)
+    return repeats, fitted, _residual(repeats, fitted, centred), drift, ratios
+
+
+def _residual(repeats: "_Repeats", fitted: "_Components", centred: "Floats") -> "Floats":
+    """Return scores without their experiment and the clusters' offsets, shape (rows,)."""
+    return _centred(centred - fitted.effects[repeats.cluster_of], repeats.group_of, repeats.weights)
 
 
 def _cluster_offsets(repeats: "_Repeats", fitted: "_Components") -> dict[str, Offset]:
@@ -242,7 +268,8 @@ def _fit_drift(repeats: "_Repeats", prior_var: float) -> "tuple[_Components, Flo
     drift = _drift(repeats, centred, fitted)
     shift = np.zeros(len(centred))
     for _ in range(DRIFT_FITS if drift.knots else 0):
-        before, shift = shift, _centred(np.array([drift.shift(hours) for hours in repeats.hours]), repeats.group_of)
+        before = shift
+        shift = _centred(np.array([drift.shift(hours) for hours in repeats.hours]), repeats.group_of, repeats.weights)
         centred = _clipped(repeats, repeats.centred - shift, floor)
         if np.abs(shift - before).max() < DRIFT_CONVERGED_SDS * math.sqrt(fitted.within):
             break
@@ -259,24 +286,25 @@ def _drift(repeats: "_Repeats", centred: "Floats", fitted: "_Components") -> Dri
     if not whole.any():
         return Drift()
     groups, group_of = np.unique(repeats.group_of[whole], return_inverse=True)
-    free = _centred((centred - fitted.effects[repeats.cluster_of])[whole], group_of)
+    free = _centred((centred - fitted.effects[repeats.cluster_of])[whole], group_of, np.ones(len(group_of)))
     return estimate_drift(repeats.hours[whole], free, group_of, len(group_of) - len(groups))
 
 
 def _clipped(repeats: "_Repeats", centred: "Floats", floor_sd: float) -> "Floats":
-    """Return the centred scores clipped at OUTLIER_SDS robust SDs, shape (rows,)."""
+    """Return the centred scores clipped at OUTLIER_SDS robust SDs of their cluster's runs, shape (rows,)."""
     import numpy as np
 
-    rows = len(repeats.rows)
-    sd = 1.4826 * float(np.median(np.abs(centred))) * math.sqrt(rows / repeats.df)
-    reach = OUTLIER_SDS * max(sd, floor_sd)
-    return _centred(np.clip(centred, -reach, reach), repeats.group_of)
+    rows, scale = len(repeats.rows), np.sqrt(repeats.weights)
+    sd = 1.4826 * float(np.median(np.abs(centred * scale))) * math.sqrt(rows / repeats.df)
+    reach = OUTLIER_SDS * max(sd, floor_sd) / scale
+    return _centred(np.clip(centred, -reach, reach), repeats.group_of, repeats.weights)
 
 
 def _seed_correlation(repeats: "_Repeats", residual: "Floats", within: float) -> Correlation:
     """Estimate the correlation of runs with one seed, each in SDs of its group's runs: moderated by the session's."""
     import numpy as np
 
+    residual = residual * np.sqrt(repeats.weights)
     squares, sizes = np.bincount(repeats.group_of, weights=residual**2), np.bincount(repeats.group_of)
     sds = np.sqrt((OWN_DF * within + squares) / (OWN_DF + sizes - 1))
     seeds, classes = [row.seed for row in repeats.rows], [row.hardware for row in repeats.rows]
@@ -294,22 +322,26 @@ class _Repeats(NamedTuple):
     """Scores minus the mean of their group, shape (rows,)."""
     hours: "Floats"
     """Times, shape (rows,)."""
+    weights: "Floats"
+    """The inverse of the variance of each row's cluster, in that of the typical one, shape (rows,)."""
 
     @property
     def df(self) -> int:
         return len(self.rows) - int(self.group_of[-1]) - 1
 
 
-def _repeats(repeated: list[list[Reading]]) -> _Repeats:
+def _repeats(repeated: list[list[Reading]], ratios: Mapping[str, float] = MappingProxyType({})) -> _Repeats:
     import numpy as np
 
     rows = [reading for group in repeated for reading in group]
     clusters = sorted({reading.cluster for reading in rows})
     index = {name: i for i, name in enumerate(clusters)}
     group_of = np.repeat(np.arange(len(repeated)), [len(group) for group in repeated])
-    centred = _centred(np.asarray([reading.score for reading in rows]), group_of)
+    weights = np.asarray([1 / ratios.get(reading.cluster, 1.0) for reading in rows])
+    centred = _centred(np.asarray([reading.score for reading in rows]), group_of, weights)
     hours = np.asarray([reading.at for reading in rows]) / 3600
-    return _Repeats(rows, clusters, group_of, np.asarray([index[reading.cluster] for reading in rows]), centred, hours)
+    cluster_of = np.asarray([index[reading.cluster] for reading in rows])
+    return _Repeats(rows, clusters, group_of, cluster_of, centred, hours, weights)
 
 
 class _Components(NamedTuple):
@@ -332,12 +364,13 @@ def _variance_components(repeats: _Repeats, centred: "Floats", prior_var: float,
 
     clusters = len(repeats.clusters)
     counts = np.zeros((int(repeats.group_of[-1]) + 1, clusters))
-    np.add.at(counts, (repeats.group_of, repeats.cluster_of), 1.0)
+    np.add.at(counts, (repeats.group_of, repeats.cluster_of), repeats.weights)
     zmz = np.diag(counts.sum(axis=0)) - (counts / counts.sum(axis=1)[:, None]).T @ counts
     values, vectors = np.linalg.eigh(zmz)
-    sums = np.asarray(np.bincount(repeats.cluster_of, weights=centred, minlength=clusters), np.float64)
+    weighted = repeats.weights * centred
+    sums = np.asarray(np.bincount(repeats.cluster_of, weights=weighted, minlength=clusters), np.float64)
     turned = vectors.T @ sums
-    total, df = float(centred @ centred), max(1.0, repeats.df - taken_df)
+    total, df = float(weighted @ centred), max(1.0, repeats.df - taken_df)
     within, between, shrunk = prior_var, prior_var, values
     for _ in range(ITERATIONS):
         shrunk = 1 / (np.maximum(values, 0.0) + within / between)
@@ -365,32 +398,20 @@ def _are_apart(values: "Floats", turned: "Floats", total: float, df: int) -> boo
     return bool(fdtrc(clusters_df, rest_df, squares / clusters_df / (rest / rest_df)) < APART_P)
 
 
-def _centred(values: "Floats", group_of: "Indices") -> "Floats":
-    """Return values minus the mean of their group, shape (rows,)."""
+def _centred(values: "Floats", group_of: "Indices", weights: "Floats") -> "Floats":
+    """Return values minus the weighted mean of their group, shape (rows,)."""
     import numpy as np
 
-    sums = np.bincount(group_of, weights=values)
-    return values - (sums / np.bincount(group_of))[group_of]
-
-
-def _by_class(rows: list[Reading], residual: "Floats", group_of: "Indices", within: float) -> dict[str, float]:
-    """Return each class's SD of runs, shrunk to the SD pooled over classes."""
-    squares: dict[str, float] = defaultdict(float)
-    df: dict[str, float] = defaultdict(float)
-    total = sum(float(value) ** 2 for value in residual)
-    data_df = len(rows) - len(set(group_of.tolist()))
-    lost = within * data_df / total if total > 0 else 1.0  # share removed by fitting the clusters
-    sizes: dict[int, int] = defaultdict(int)
-    for group in group_of:
-        sizes[int(group)] += 1
-    for row, value, group in zip(rows, residual, group_of, strict=True):
-        squares[row.hardware] += lost * float(value) ** 2
-        df[row.hardware] += 1 - 1 / sizes[int(group)]
-    return {hardware: math.sqrt((PRIOR_DF * within + squares[hardware]) / (PRIOR_DF + df[hardware])) for hardware in df}
+    sums = np.bincount(group_of, weights=weights * values)
+    return values - (sums / np.bincount(group_of, weights=weights))[group_of]
 
 
 def _class_offsets(
-    groups: dict[tuple[str, str], list[Reading]], clusters: dict[str, Offset], within: float, reference: str
+    groups: dict[tuple[str, str], list[Reading]],
+    clusters: dict[str, Offset],
+    ratios: dict[str, float],
+    within: float,
+    reference: str,
 ) -> tuple[dict[str, Offset], float]:
     """Return each class's offset to the reference class, and the SD of the interaction.
 
@@ -401,7 +422,7 @@ def _class_offsets(
     for (experiment, hardware), group in groups.items():
         base = groups.get((experiment, reference))
         if hardware != reference and base:
-            (mean, var), (base_mean, base_var) = (_mean(g, clusters, within) for g in (group, base))
+            (mean, var), (base_mean, base_var) = (_mean(g, clusters, ratios, within) for g in (group, base))
             differences[hardware].append((mean - base_mean, var + base_var))
     offsets: dict[str, Offset] = {}
     excess, weight_sum = 0.0, 0.0
@@ -417,12 +438,16 @@ def _class_offsets(
     return offsets, interaction
 
 
-def _mean(group: list[Reading], clusters: dict[str, Offset], within: float) -> tuple[float, float]:
-    """Return (mean, its variance) of a group of readings, corrected for the clusters' offsets."""
+def _mean(
+    group: list[Reading], clusters: dict[str, Offset], ratios: dict[str, float], within: float
+) -> tuple[float, float]:
+    """Return (weighted mean, its variance) of a group of readings, corrected for the clusters' offsets."""
     nothing = Offset(0.0, math.sqrt(within))
     offsets = [clusters.get(reading.cluster, nothing) for reading in group]
-    mean = sum(r.score - o.mean for r, o in zip(group, offsets, strict=True)) / len(group)
-    return mean, sum(within + o.se**2 for o in offsets) / len(group) ** 2
+    weights = [1 / ratios.get(reading.cluster, 1.0) for reading in group]
+    total = sum(weights)
+    mean = sum(w * (r.score - o.mean) for w, r, o in zip(weights, group, offsets, strict=True)) / total
+    return mean, sum(w * within + (w * o.se) ** 2 for w, o in zip(weights, offsets, strict=True)) / total**2
 
 
 def _flagged(rows: list[Reading], clusters: dict[str, Offset], floor: float) -> dict[str, str]:

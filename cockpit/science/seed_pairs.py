@@ -102,12 +102,13 @@ class Weights(NamedTuple):
 
 
 def difference_weights(
-    pairs: int, ours_alone: int, theirs_alone: int, our_var: float, their_var: float, correlation: float
+    pairs: float, ours_alone: float, theirs_alone: float, our_var: float, their_var: float, correlation: float
 ) -> Weights:
     """Return the weights of the best linear unbiased difference, by generalised least squares (Aitken 1936, Proc. Roy.
     Soc. Edinburgh 55).
 
     `pairs` runs of each side share their seeds, and their noise has this correlation; the other runs are independent.
+    Runs on a noisy cluster count for less than one.
     """
     shared = correlation * math.sqrt(our_var * their_var)
     determinant = our_var * their_var - shared**2

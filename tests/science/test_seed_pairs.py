@@ -15,7 +15,7 @@ from cockpit.science.reading import Reading
 from cockpit.science.seed_pairs import difference_weights
 
 SAMPLES = 150
-KNOWN = Noise(1.0, 0.0, 60.0, 80, True, {}, {}, {}, {}, "H100", 0.0, Drift(), {})
+KNOWN = Noise(1.0, 0.0, 60.0, 80, True, {}, {}, {}, "H100", 0.0, Drift(), {})
 CORRELATIONS = st.sampled_from([0.0, 0.3, 0.7])
 
 
