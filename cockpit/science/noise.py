@@ -225,7 +225,8 @@ def _fit_runs(
         repeats = _repeats(near)
         fitted, centred, drift = _fit_drift(repeats, prior_var)
     residual = _residual(repeats, fitted, centred)
-    found = estimate_ratios(residual, repeats.group_of, repeats.cluster_of, fitted.within)
+    taken = 1 - fitted.errors.diagonal() / fitted.between
+    found = estimate_ratios(residual, repeats.group_of, repeats.cluster_of, fitted.within, taken)
     if found.min() == found.max():
         return repeats, fitted, residual, drift, {}
     ratios = dict(zip(repeats.clusters, map(float, found), strict=True))

@@ -31,12 +31,15 @@ ROUNDS = 6
 """Rounds of the fit: weights follow the variances, and residuals the weights."""
 
 
-def estimate_ratios(residual: "Floats", group_of: "Indices", cluster_of: "Indices", run_var: float) -> "Floats":
+def estimate_ratios(
+    residual: "Floats", group_of: "Indices", cluster_of: "Indices", run_var: float, offsets_df: "Floats"
+) -> "Floats":
     """Return the variance of each cluster's runs in that of the typical one, shape (clusters,).
 
     `residual` is free of drift and of the clusters' offsets, shape (runs,); a group is one experiment in one class.
     All ratios are 1 where the clusters do not differ beyond doubt; otherwise their geometric mean is 1. The squares of
-    a cluster are divided by the sum of one minus the leverage of its runs (Hoaglin & Welsch 1978, Am. Stat. 32).
+    a cluster are divided by the sum of one minus the leverage of its runs (Hoaglin & Welsch 1978, Am. Stat. 32), less
+    the degrees of freedom that its offset took, `offsets_df`: a few runs around an offset of their own look quiet.
     """
     import numpy as np
 
@@ -50,7 +53,7 @@ def estimate_ratios(residual: "Floats", group_of: "Indices", cluster_of: "Indice
         squares = np.bincount(group_of, weights=weights * apart**2)
         own_sds = np.sqrt((OWN_DF * run_var + squares) / (OWN_DF + sizes - 1))
         units = np.clip(apart * np.sqrt(weights) / own_sds[group_of], -REACH_SDS, REACH_SDS)
-        df = np.bincount(cluster_of, weights=1 - weights / sums[group_of])
+        df = np.maximum(0.0, np.bincount(cluster_of, weights=1 - weights / sums[group_of]) - offsets_df)
         excess = _excess(units)
         found = _moderated(np.bincount(cluster_of, weights=units**2 / weights) / excess, df / excess)
         if found is None:

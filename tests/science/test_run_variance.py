@@ -17,6 +17,7 @@ from cockpit.science.run_variance import RATIO_AT_MOST, UNEQUAL_P, estimate_rati
 
 UNEQUAL = Condition("half of the clusters 3 times as noisy", noisy_clusters_sd=3.0, clusters=16)
 ALIKE = Condition("clusters alike", clusters=16)
+APART = Condition("clusters apart by 1.5 SD", clusters_sd=1.5, clusters=16)
 OUTLIERS = Condition("2% far outliers", outliers=0.02, clusters=16)
 SESSIONS = 60
 
@@ -42,12 +43,29 @@ def test_the_variance_of_each_cluster_is_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("condition", "arm_sd"), [(ALIKE, 1.0), (ALIKE, 3.0), (OUTLIERS, 1.0)], ids=["alike", "noisy arms", "outliers"]
+    ("condition", "arm_sd"),
+    [(ALIKE, 1.0), (ALIKE, 3.0), (OUTLIERS, 1.0), (APART, 1.0)],
+    ids=["alike", "noisy arms", "outliers", "apart"],
 )
 def test_the_luck_of_a_cluster_seldom_counts_where_clusters_are_alike(condition: Condition, arm_sd: float) -> None:
     shown = sum(bool(estimate_noise(readings(condition, seed, arm_sd)).ratios) for seed in range(SESSIONS))
     # Three standard errors above the level.
     assert shown <= SESSIONS * UNEQUAL_P + 3 * math.sqrt(SESSIONS * UNEQUAL_P) + 1
+
+
+def first_tests(seed: int) -> list[Reading]:
+    """Return one run of an incumbent on each cluster, and runs of six arms that come to a few clusters more often."""
+    rng = np.random.default_rng(seed)
+    fleet = Fleet(APART, rng)
+    runs = [fleet.run("e0000", 0.0, number, 0.0) for number in range(16)]
+    for arm, count in enumerate((16, 8, 4, 4, 2, 2, 2, 2)):
+        clusters = np.minimum(rng.geometric(0.12, count) - 1, 15)
+        runs += [fleet.run(f"e{arm % 7:04d}", 0.0, int(cluster), 0.1) for cluster in clusters]
+    return runs
+
+
+def test_clusters_with_few_runs_around_offsets_of_their_own_are_not_quiet_ones() -> None:
+    assert sum(bool(estimate_noise(first_tests(seed)).ratios) for seed in range(300)) <= 1
 
 
 def test_one_run_a_cluster_shows_no_noisy_cluster() -> None:
@@ -122,7 +140,7 @@ def test_any_residuals_give_ratios_within_their_bounds(rows: list[tuple[float, i
     groups, clusters = (sorted({row[part] for row in rows}) for part in (1, 2))
     group_of = np.array([groups.index(row[1]) for row in rows])
     cluster_of = np.array([clusters.index(row[2]) for row in rows])
-    found = estimate_ratios(np.array([row[0] for row in rows]), group_of, cluster_of, run_var)
+    found = estimate_ratios(np.array([row[0] for row in rows]), group_of, cluster_of, run_var, np.zeros(len(clusters)))
     assert len(found) == len(clusters)
     assert np.all(found >= 1 / RATIO_AT_MOST) and np.all(found <= RATIO_AT_MOST)
 
