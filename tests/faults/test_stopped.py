@@ -56,15 +56,23 @@ def store(tmp_path: Path) -> Iterator[VariantStore]:
     made.close()
 
 
-def test_a_git_process_that_is_stopped_is_replaced(store: VariantStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def has_ended(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_git_process_that_is_stopped_is_replaced(
+    store: VariantStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     variant = store.baseline()
     monkeypatch.setattr(objects, "GIT_WITHIN_S", 0.3)
     read = objects.Objects(store._repo)  # it has nothing in memory
     tree = read.tree_name(variant.commit)
-    stopped = the_child(os.getpid(), "cat-file")
-    stopped.suspend()
+    # Those of other tests are left alone.
+    mine = [one for one in children(os.getpid(), "cat-file") if one.cwd() == str(tmp_path / "repo")]
+    for one in mine:
+        one.suspend()
     assert b"train.py" in read.read(tree, "tree")
-    wait_for(lambda: not stopped.is_running() or stopped.status() == psutil.STATUS_ZOMBIE, 10, "its end")
+    wait_for(lambda: any(has_ended(one) for one in mine), 10, "its end")
 
 
 def test_a_store_is_closed_while_its_git_process_is_stopped(store: VariantStore) -> None:

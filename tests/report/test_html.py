@@ -43,6 +43,7 @@ from cockpit.core.model import (
 from cockpit.core.session import Session
 from cockpit.core.state import State
 from cockpit.core.totals import EarlyStops
+from cockpit.decide.evidence import noise_of
 from cockpit.fleet.sim.fleet import sim_spec
 from cockpit.read.counterfactual import one_gpu
 from cockpit.report.html import html
@@ -187,10 +188,20 @@ def test_noise_is_this_sessions_own_or_said_to_be_assumed() -> None:
         for event in run("e0000", i, f"gpu-0{1 + i % 2}", i * 1000, i * 1000 + 300, 1 + i / 1e4)
     ]
     text = text_of(html(fold_all(events, repeated), BEGAN + 10_000))
-    assert re.search(r"SD of repeats on one cluster 0\.000\d\d H100", text)
+    assert re.search(r"SD of repeats on one cluster 0\.000\d\d SD between", text)
     assert re.search(
         r"drift of the same code, an hour \+0\.00\d+ ± 0\.00\d+: (within its error, not )?corrected for", text
     )
+
+
+def test_noisier_clusters_are_named_with_their_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = night()
+    unequal = msgspec.structs.replace(
+        noise_of(state), measured=True, within_sd=0.001, ratios={"gpu-01": 9.0, "gpu-02": 0.5}
+    )
+    monkeypatch.setattr("cockpit.report.contents.noise_of", lambda state: unequal)
+    text = text_of(html(state, BEGAN + 1000))
+    assert "SD of repeats on one cluster 0.00100 noisier: gpu-01 0.00300 SD between" in text
 
 
 def test_time_and_dollars_are_counted_apart() -> None:
