@@ -4,12 +4,16 @@ Repetitions that nest take exponential time on some lines, and Python's `re` can
 its worker by one line.
 """
 
+import re
 from typing import Protocol
 
 LINE_S = 0.1
 """Processor time for a line. An ordinary pattern takes microseconds."""
 LINE_CHARACTERS = 4_000
 """Characters of a line that a pattern is tried on."""
+
+_BRACE = re.compile(r"(\\N\{[^}]*\}|\\.|\[\^?\]?(?:\\.|[^\]\\])*\])|\{(?!\d*,?\d*\})", re.DOTALL)
+"""A brace that is text for `re` and opens a fuzzy match for `regex`; or, in the group, a part that stays as it is."""
 
 
 class Found(Protocol):
@@ -26,7 +30,7 @@ class TimedPattern:
     def __init__(self, pattern: str) -> None:
         import regex  # most sessions have no pattern
 
-        self._pattern = regex.compile(pattern)
+        self._pattern = regex.compile(_BRACE.sub(lambda found: found[1] or r"\{", pattern))
         self.is_too_slow = False
         """True once a line took too long. No further line is searched."""
 

@@ -1,16 +1,18 @@
 """The value of any metric is read in the shapes that programs print it in."""
 
+import re
 import time
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from cockpit.core.curves import packed
 from cockpit.core.metric import Constraint, Direction, Metric, Relation, TieBreak
 from cockpit.core.model import Outcome
 from cockpit.fleet.run_log import RunLog, RunVerdict
+from cockpit.fleet.timed_pattern import TimedPattern
 from tests.fleet.test_run_log import CODE, pieces
 
 ACCURACY = Metric("val_acc", Direction.MAX)
@@ -332,3 +334,40 @@ def test_a_pattern_that_takes_too_long_on_a_line_is_a_crash_with_a_sentence() ->
 def test_a_progress_pattern_that_takes_too_long_is_searched_no_more() -> None:
     metric = Metric("val_acc", Direction.MAX, progress=SLOW)
     assert value_of(metric, f"{'a' * 200}cb\n" * 200 + "val_acc: 0.91") == 0.91
+
+
+PIECES = [
+    "a",
+    "(",
+    ")",
+    "[",
+    "]",
+    "[^]",
+    r"\d",
+    r"\S",
+    "*",
+    "+",
+    "?",
+    "{",
+    "}",
+    "{2}",
+    "{,2}",
+    "{e}",
+    "{i<=1}",
+    '{"a": ',
+    "|",
+    ".",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=7))
+def test_a_pattern_matches_as_python_reads_it(pieces: list[str]) -> None:
+    """Match a brace such as `{e}` as text, which would ask the other library for matches with errors."""
+    pattern = "".join(pieces)
+    try:
+        expected = re.compile(pattern)
+    except re.error:
+        reject()
+    timed = TimedPattern(pattern)
+    for text in ('a{e} aa{i<=1} {"a": a}', "aab a{2}"):
+        assert [found[0] for found in timed.find_all(text)] == [found[0] for found in expected.finditer(text)]
