@@ -131,7 +131,7 @@ class EventTable:
         """Yield the bodies of the events after a number. Raises sqlite3.Error as well."""
         chain = GENESIS
         if seq < self._packed:
-            for pack in self._packs(seq):
+            for pack in self.packs_after(seq):
                 yield from pack.bodies[seq - pack.last :]
                 seq, chain = pack.last, pack.chain
         else:
@@ -151,16 +151,12 @@ class EventTable:
         if seq == 0:
             return GENESIS
         if seq <= self._packed:
-            pack = next(self._packs(seq - 1))
+            pack = next(self.packs_after(seq - 1))
             return chained(pack.before, pack.bodies[: len(pack.bodies) - (pack.last - seq)])
         row = self._db.execute("SELECT chain FROM events WHERE seq = ?", (seq,)).fetchone()
         if row is None:
             raise damaged(self.path, seq)
         return bytes(row[0])
-
-    def packs_after(self, seq: int) -> Iterator[Pack]:
-        """Yield the packs after an event that ends one, each checked against the chain. Raises sqlite3.Error too."""
-        yield from self._packs(seq)
 
     def ends_pack(self, seq: int) -> bool:
         """Return True if a pack ends with an event, or there is none before it."""
@@ -213,8 +209,8 @@ class EventTable:
     def close(self) -> None:
         close(self._db, self.path)
 
-    def _packs(self, seq: int) -> Iterator[Pack]:
-        """Yield each pack that ends after a number."""
+    def packs_after(self, seq: int) -> Iterator[Pack]:
+        """Yield each pack that ends after a number, checked against the chain. Raises sqlite3.Error too."""
         row = self._db.execute("SELECT last, chain FROM packs WHERE last <= ? ORDER BY last DESC LIMIT 1", (seq,))
         before, chain = row.fetchone() or (0, GENESIS)
         while found := self._db.execute(

@@ -92,15 +92,20 @@ class Killer:
         return point
 
 
+def print_to_worker_log(folder: SessionFolder) -> None:
+    """Send what this process prints to the log of the session's worker."""
+    log = os.open(folder.worker_log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+
+
 def run_killed(folder: SessionFolder, killer: Killer | None) -> bool:
     """Run the session in a process of its own until it is killed or ends. Returns True if it was killed."""
     child = os.fork()
     if child == 0:
         status = 1
         try:
-            log = os.open(folder.worker_log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
-            os.dup2(log, 1)
-            os.dup2(log, 2)
+            print_to_worker_log(folder)
             held = WorkerLock.take(folder)
             if killer is not None:
                 killer.arm()

@@ -28,7 +28,7 @@ from cockpit.session.paths import SessionFolder
 from cockpit.session.plain_file import open_plain
 from cockpit.worker.supervisor import run_session
 from tests.faults.checks import a_fold_from_nothing_is_the_state, nothing_counted_twice
-from tests.faults.kills import approved
+from tests.faults.kills import approved, print_to_worker_log
 from tests.fleet.test_runner import SCORE, Run
 from tests.worker.sessions import local_session, sim_session, state_of, wait_for
 
@@ -134,9 +134,7 @@ def limited_worker(folder: SessionFolder, words: int) -> psutil.Process:
     if child == 0:
         status = 1
         try:
-            log = os.open(folder.worker_log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
-            os.dup2(log, 1)
-            os.dup2(log, 2)
+            print_to_worker_log(folder)
             os.environ |= {"HOME": str(place), "SUDO_UID": str(A_USER)}
             become_limited()
             threading.Thread(target=limit_as_told, args=(words,), daemon=True).start()
