@@ -37,11 +37,13 @@ def stop_early(state: State, now: float) -> list[Event]:
     if not state.early_stops.on or not state.incumbent:
         return []
     events: list[Event] = []
+    bars: dict[str, float | None] = {}
     finished_in: dict[str, dict[frozenset[str], list[Finished]]] = {}
     for attempt in (one for name in state.in_flight if _due(state, one := state.attempts[name])):
-        bar = _bar(state, attempt.hardware)
-        if attempt.hardware not in finished_in:
+        if attempt.hardware not in bars:
+            bars[attempt.hardware] = _bar(state, attempt.hardware)
             finished_in[attempt.hardware] = _finished_by_schedule(state, attempt.hardware)
+        bar = bars[attempt.hardware]
         finished = finished_in[attempt.hardware].get(schedule_of(state, attempt.experiment), [])
         if bar is None or len(finished) < CURVES_NEEDED:
             continue
@@ -98,7 +100,7 @@ def schedule_of(state: State, experiment: str) -> frozenset[str]:
 
 def _schedule(state: State, experiment: str, edited_in: dict[str, frozenset[str]]) -> frozenset[str]:
     overrides = state.experiments[experiment].overrides
-    constants = {f"{name} {value!r}" for name, value in overrides.items() if _is_of_schedule(name)}
+    constants = {f"{name} {overrides[name]!r}" for name in _schedule_constants(tuple(overrides))}
     edited = _schedule_edits(state, experiment, edited_in)
     return edited | constants if constants else edited
 
@@ -115,6 +117,11 @@ def _schedule_edits(state: State, experiment: str, edited_in: dict[str, frozense
             edited |= {name}
         edited_in[name] = edited
     return edited
+
+
+@lru_cache(maxsize=1024)
+def _schedule_constants(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if _is_of_schedule(name))
 
 
 @lru_cache(maxsize=1024)

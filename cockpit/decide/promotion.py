@@ -290,7 +290,8 @@ def _waiting(state: State, context: DecisionContext, new: set[str]) -> list[Cand
 
 def _begin_test(state: State, context: DecisionContext, one: Candidate, level: float, is_first: bool) -> list[Event]:
     reason = (
-        f"{context.summary(one.seen)}; {context.metric.signed(one.shrunk.mean)} after shrinking: tested on fresh runs"
+        f"{context.summary(one.seen)}; {context.metric.signed(one.shrunk.mean)} "
+        f"{context.metric.span(*one.shrunk.interval())} after shrinking: tested on fresh runs"
     )
     queued = replicates(state, context, one.experiment, first_runs(state, one.experiment), reason, level)
     if is_first and one.shrunk.p_better >= CERTAIN:

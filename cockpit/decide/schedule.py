@@ -1,5 +1,6 @@
 """Schedule attempts on clusters: submit, retry, cancel; launch clusters, give them up, take them down."""
 
+from functools import lru_cache
 from statistics import median
 
 import msgspec
@@ -106,8 +107,14 @@ def lead_s(state: State) -> float:
 def expected_run_s(state: State) -> float:
     """Return the expected time of a run: the median of this session, or 1.5 times the time budget before any."""
     if state.run_s:
-        return median(state.run_s)
+        return _median(tuple(state.run_s))
     return 1.5 * state.session.expected_training_s
+
+
+@lru_cache(maxsize=8)
+def _median(times_s: tuple[float, ...]) -> float:
+    """Return the median. Each cluster asks for it in each decision."""
+    return median(times_s)
 
 
 def order(state: State, attempt: Attempt) -> tuple[int, int, float, float]:

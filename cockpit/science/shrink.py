@@ -38,16 +38,30 @@ class Prior(msgspec.Struct, frozen=True):
 
 
 class Shrunk(msgspec.Struct, frozen=True):
-    """A shrunken difference in scores, with its interval."""
+    """A shrunken difference in scores: its posterior is the sum of weights[k] * Normal(means[k], sds[k])."""
 
     mean: float
-    low: float
-    high: float
-    level: float
     p_better: float
     """Probability that the true difference is below zero."""
     noise_ratio: float
     """Variance of the experiment's runs, in variances of the base's runs."""
+    means: Any
+    """Shape (components,), as have `sds` and `weights`."""
+    sds: Any
+    weights: Any
+
+    def interval(self, level: float = 0.9) -> tuple[float, float]:
+        """Return the central interval that holds the true difference with this probability, found by bisection."""
+        reach = 12 * float(self.sds.max())
+        low, high = float(self.means.min()) - reach, float(self.means.max()) + reach
+        ends = []
+        for target in ((1 - level) / 2, (1 + level) / 2):
+            a, b = low, high
+            for _ in range(40):
+                middle = (a + b) / 2
+                a, b = (middle, b) if _below(middle, self.means, self.sds, self.weights) < target else (a, middle)
+            ends.append((a + b) / 2)
+        return ends[0], ends[1]
 
 
 def fit_prior(found: Sequence[Difference]) -> Prior:
@@ -67,71 +81,61 @@ def fit_prior(found: Sequence[Difference]) -> Prior:
     wide = max(2 * float(np.max(np.abs(m - centre))), 4 * narrow)
     octaves = math.ceil(math.log2(wide / narrow))
     sds = narrow * 2.0 ** np.arange(octaves + 1)
-    log_like = np.array([_log_likelihoods(one, centre, sds) for one in found])
-    like = np.exp(log_like - log_like.max(axis=(1, 2), keepdims=True))
+    log_like = _log_likelihoods(found, centre, sds)
+    like = np.exp(log_like - log_like.max(axis=1, keepdims=True))
     weights, ratio_weights = np.full(sds.size, 1 / sds.size), np.full(len(NOISE_RATIOS), 1 / len(NOISE_RATIOS))
     repeated = np.array([one.df > 0 for one in found])
     counts = np.where(repeated, 1.0, min(1.0, repeated.sum() / max(1, (~repeated).sum())))
     pseudo, alike = np.zeros(sds.size), np.zeros(len(NOISE_RATIOS))
     pseudo[0], alike[0] = NULL_WEIGHT, ALIKE_WEIGHT
+    counted = np.stack((np.ones(len(found)), counts))
     for _ in range(ITERATIONS):
-        share = like * weights[:, None] * ratio_weights
-        share /= share.sum(axis=(1, 2), keepdims=True)
-        weights = share.sum(axis=(0, 2)) + pseudo
+        joint = np.outer(weights, ratio_weights)
+        shares = (counted / (like @ joint.ravel()) @ like).reshape(2, *joint.shape) * joint
+        weights = shares[0].sum(axis=1) + pseudo
         weights /= weights.sum()
-        ratio_weights = np.tensordot(counts, share.sum(axis=1), 1) + alike
+        ratio_weights = shares[1].sum(axis=0) + alike
         ratio_weights /= ratio_weights.sum()
     return Prior(centre, tuple(map(float, sds)), tuple(map(float, weights)), tuple(map(float, ratio_weights)))
 
 
-def _log_likelihoods(found: Difference, centre: float, sds: Any) -> Any:
-    """Return the log likelihood of a difference and of its runs' deviations, shape (SDs, ratios)."""
+def _log_likelihoods(found: Sequence[Difference], centre: float, sds: Any) -> Any:
+    """Return the log likelihoods of differences and of their runs' deviations, shape (differences, SDs x ratios)."""
     import numpy as np
 
     ratios = np.array(NOISE_RATIOS)
-    var = sds[:, None] ** 2 + _variances(found)
-    of_noise = -0.5 * (found.df * np.log(ratios) + found.squares / ratios)
-    return -0.5 * (np.log(var) + (found.mean - centre) ** 2 / var) + of_noise
+    mean, rest_var, runs_var, squares, df = np.array(
+        [(one.mean, one.rest_var, one.runs_var, one.squares, one.df) for one in found]
+    ).T[:, :, None, None]
+    var = sds[:, None] ** 2 + rest_var + runs_var * ratios
+    of_noise = -0.5 * (df * np.log(ratios) + squares / ratios)
+    return (-0.5 * (np.log(var) + (mean - centre) ** 2 / var) + of_noise).reshape(len(found), -1)
 
 
-def _variances(found: Difference) -> Any:
-    """Return the variance of a difference for each ratio, shape (ratios,)."""
-    import numpy as np
-
-    return found.rest_var + found.runs_var * np.array(NOISE_RATIOS)
-
-
-def shrink(prior: Prior, found: Difference, level: float = 0.9) -> Shrunk:
+def shrink(prior: Prior, found: Difference) -> Shrunk:
     """Return the posterior of one true difference.
 
     Raises ValueError if the mean is not finite or the standard error is not positive.
     """
     import numpy as np
-    from scipy.special import ndtr
 
     if not math.isfinite(found.mean) or not found.se > 0:
         raise ValueError("Shrinking needs a finite difference with a positive standard error.")
-    prior_sds = np.asarray(prior.sds)
-    log_w = _log_likelihoods(found, prior.centre, prior_sds)
+    prior_sds, ratios = np.asarray(prior.sds), np.array(NOISE_RATIOS)
+    log_w = _log_likelihoods([found], prior.centre, prior_sds).reshape(prior_sds.size, ratios.size)
     log_w += np.log(np.maximum(prior.weights, 1e-300))[:, None] + np.log(np.maximum(prior.ratio_weights, 1e-300))
     w = np.exp(log_w - log_w.max())
     w /= w.sum()
-    ratio = float(w.sum(axis=0) @ np.array(NOISE_RATIOS))
-    prior_var, own_var = prior_sds[:, None] ** 2, _variances(found)
+    ratio = float(w.sum(axis=0) @ ratios)
+    prior_var, own_var = prior_sds[:, None] ** 2, found.rest_var + found.runs_var * ratios
     var = prior_var + own_var
     means = (prior.centre + prior_var / var * (found.mean - prior.centre)).ravel()
     sds, w = np.sqrt(prior_var * own_var / var).ravel(), w.ravel()
+    return Shrunk(float(w @ means), _below(0.0, means, sds, w), ratio, means, sds, w)
 
-    def below(x: float) -> float:
-        return float(w @ ndtr((x - means) / sds))
 
-    reach = 12 * float(sds.max())
-    low, high = float(means.min()) - reach, float(means.max()) + reach
-    ends = []
-    for target in ((1 - level) / 2, (1 + level) / 2):
-        a, b = low, high
-        for _ in range(40):
-            middle = (a + b) / 2
-            a, b = (middle, b) if below(middle) < target else (a, middle)
-        ends.append((a + b) / 2)
-    return Shrunk(float(w @ means), ends[0], ends[1], level, below(0.0), ratio)
+def _below(x: float, means: Any, sds: Any, weights: Any) -> float:
+    """Return the probability that a mixture of normals is below x."""
+    from scipy.special import ndtr
+
+    return float(weights @ ndtr((x - means) / sds))

@@ -1,13 +1,14 @@
 """Keeps and discards: decisions and fold on a small virtual fleet, over many sessions."""
 
 import math
+import re
 from collections.abc import Mapping
 from itertools import groupby
 
 import pytest
 
 from cockpit.core.cluster_events import ClusterGivenUp
-from cockpit.core.events import Queued
+from cockpit.core.events import Event, Queued
 from cockpit.core.model import Attempt, AttemptKind, ExperimentStatus, Value
 from cockpit.core.state import WITHOUT, State, constants_of
 from cockpit.decide.controls import CONTROL_EVERY, UNUSED_S
@@ -68,6 +69,26 @@ def test_nothing_becomes_the_incumbent_on_its_first_run() -> None:
     seeds = [state.attempts[name].seed for name in state.experiments[better].attempts]
     assert len(set(seeds)) == len(seeds)
     assert len({state.attempts[name].cluster for name in state.experiments[better].attempts}) >= 3
+
+
+def test_a_test_begins_with_the_shrunken_gain_and_its_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, reasons = World(truth), []
+    record = world.record
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Queued) and event.test_level:
+            reasons.append(event.reason)
+        record(event)
+
+    monkeypatch.setattr(world, "record", listen)
+    world.run(0.1)
+    world.propose({"LR": 2})
+    world.run(1.0)
+    (reason,) = reasons
+    found = re.search(r"(-[\d.]+) \[(-[\d.]+), (-[\d.]+)\] after shrinking", reason)
+    assert found is not None, reason
+    gain, low, high = map(float, found.groups())
+    assert low < gain < high < 0.0
 
 
 def test_the_interval_of_a_keep_covers_the_truth() -> None:
