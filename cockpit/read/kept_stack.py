@@ -51,6 +51,8 @@ class Pace(msgspec.Struct, frozen=True):
 
     keeps: int
     """The number of keeps that it is taken from."""
+    hours: float
+    """The running hours that it is taken from."""
     since_keep_s: float
     """Seconds since the last keep."""
     gain_per_hour: float
@@ -108,7 +110,7 @@ def pace_of(state: State, now: float) -> Pace | None:
     estimates = (kept_estimate(state, name) for name, _ in counted)
     gains = [max(0.0, -one.mean) if one is not None else 0.0 for one in estimates]
     found = gain_per_hour(gains, hours)
-    return Pace(len(counted), max(0.0, ran - keeps[-1][1]), found.mean, found.low, found.high)
+    return Pace(len(counted), hours, max(0.0, ran - keeps[-1][1]), found.mean, found.low, found.high)
 
 
 def pace_words(pace: Pace) -> str:

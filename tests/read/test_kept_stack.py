@@ -76,8 +76,8 @@ def test_the_pace_falls_while_nothing_is_kept(state: State) -> None:
 @pytest.mark.parametrize(
     ("pace", "words"),
     [
-        (Pace(5, 60.0, 0.0007614, 0.0002935, 0.0025), "0.00076 (0.00029 to 0.0025)"),
-        (Pace(1, 60.0, 1234.5, 0.0, 5678.0), "1200 (0 to 5700)"),
+        (Pace(5, 2.0, 60.0, 0.0007614, 0.0002935, 0.0025), "0.00076 (0.00029 to 0.0025)"),
+        (Pace(1, 2.0, 60.0, 1234.5, 0.0, 5678.0), "1200 (0 to 5700)"),
     ],
 )
 def test_the_gain_expected_of_an_hour_has_two_digits(pace: Pace, words: str) -> None:

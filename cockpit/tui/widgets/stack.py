@@ -6,7 +6,7 @@ from textual.strip import Strip
 from cockpit.core.metric import Metric
 from cockpit.core.state import State
 from cockpit.read.checks import MARKS
-from cockpit.read.kept_stack import KeptChange, Stack, kept_words, pace_words, stack_of
+from cockpit.read.kept_stack import KeptChange, Pace, Stack, kept_words, pace_words, stack_of
 from cockpit.read.wording import estimate_words
 from cockpit.tui.figures import age, clock, count, money
 from cockpit.tui.plain import plain, wrap
@@ -122,7 +122,13 @@ def totals(state: State, stack: Stack) -> list[tuple[str, str]]:
         lines.append((plain(words), interval_ink(stack.total)))
     pace = stack.pace
     if pace is not None and not state.ended_at:
-        of = "the last keep" if pace.keeps == 1 else f"the last {count(pace.keeps, 'keep')}"
-        expected = f"at the pace of {of} the next hour gains {pace_words(pace)}"
-        lines.append((f"the last keep was {age(pace.since_keep_s)} ago; {expected}", "dim"))
+        lines.append((f"the last keep was {age(pace.since_keep_s)} ago{_expected(pace)}", "dim"))
     return lines
+
+
+def _expected(pace: Pace) -> str:
+    """Return the clause on the next hour; empty within the first, which is too short to tell of an hour."""
+    if pace.hours < 1:
+        return ""
+    of = "the last keep" if pace.keeps == 1 else f"the last {count(pace.keeps, 'keep')}"
+    return f"; at the pace of {of} the next hour gains {pace_words(pace)}"
