@@ -51,8 +51,8 @@ class Pace(msgspec.Struct, frozen=True):
 
     keeps: int
     """The number of keeps that it is taken from."""
-    hours: float
-    """The running hours that it is taken from."""
+    ran_h: float
+    """Hours that the session has run since its baseline was measured."""
     since_keep_s: float
     """Seconds since the last keep."""
     gain_per_hour: float
@@ -105,12 +105,13 @@ def pace_of(state: State, now: float) -> Pace | None:
     keeps = sorted(last.items(), key=lambda keep: keep[1])
     counted = keeps[-PACE_KEEPS:]
     before = keeps[: -len(counted)]
-    began, ran = before[-1][1] if before else running_s(state, _measured_from(state)), running_s(state, now)
-    hours = max(1.0, ran - began) / 3600
+    measured, ran = running_s(state, _measured_from(state)), running_s(state, now)
+    hours = max(1.0, ran - (before[-1][1] if before else measured)) / 3600
     estimates = (kept_estimate(state, name) for name, _ in counted)
     gains = [max(0.0, -one.mean) if one is not None else 0.0 for one in estimates]
     found = gain_per_hour(gains, hours)
-    return Pace(len(counted), hours, max(0.0, ran - keeps[-1][1]), found.mean, found.low, found.high)
+    since_keep_s = max(0.0, ran - keeps[-1][1])
+    return Pace(len(counted), (ran - measured) / 3600, since_keep_s, found.mean, found.low, found.high)
 
 
 def pace_words(pace: Pace) -> str:

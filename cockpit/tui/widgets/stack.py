@@ -128,7 +128,7 @@ def totals(state: State, stack: Stack) -> list[tuple[str, str]]:
 
 def _expected(pace: Pace) -> str:
     """Return the clause on the next hour; empty within the first, which is too short to tell of an hour."""
-    if pace.hours < 1:
+    if pace.ran_h < 1:
         return ""
     of = "the last keep" if pace.keeps == 1 else f"the last {count(pace.keeps, 'keep')}"
     return f"; at the pace of {of} the next hour gains {pace_words(pace)}"
