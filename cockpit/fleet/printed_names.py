@@ -14,10 +14,21 @@ def plain(name: str) -> str:
 
 
 def spelt(names: Iterable[str]) -> str:
-    """Return the pattern of any of these names, as a whole word, the longest first. Its group is the name.
+    """Return the pattern of any of these names, as a whole word. Its group is the name.
 
-    The case of letters beyond ASCII does not matter either.
+    Three dots or dashes before it are no part of a word.
     """
+    return rf"(?:(?<![\w.{_LETTERS}-])|(?<=\.\.\.)|(?<=---)){_any_of(names)}"
+
+
+def behind_a_digit(names: Iterable[str]) -> str:
+    """Return the pattern of any of these names right behind a digit, with a sign for a value: `3/3val_bpb: 0.98`."""
+    return rf"(?<=\d){_any_of(names)}\s?[:=]"
+
+
+def _any_of(names: Iterable[str]) -> str:
+    """Return the pattern of any of these names, the longest first. The case of letters beyond ASCII does not matter
+    either."""
     longest_first = sorted(names, key=len, reverse=True)
     each = (r"[\s_-]{1,3}".join(map(re.escape, _SEPARATORS.split(name))) for name in longest_first)
-    return rf"(?<![\w.{_LETTERS}-])((?u:{'|'.join(each)}))(?![\w{_LETTERS}])"
+    return rf"((?u:{'|'.join(each)}))(?![\w{_LETTERS}])"

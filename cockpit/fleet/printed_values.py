@@ -16,7 +16,7 @@ from typing import NamedTuple
 from cockpit.core.metric import Metric
 from cockpit.core.plausible import LARGEST
 from cockpit.core.units import factor, other_names, unit_behind_name, unit_in_name, unit_of
-from cockpit.fleet.printed_names import plain, spelt
+from cockpit.fleet.printed_names import behind_a_digit, plain, spelt
 from cockpit.fleet.printed_numbers import Number, leading_number, several_in, whole_number
 from cockpit.fleet.printed_objects import PrintedObjects
 from cockpit.fleet.printed_reports import PrintedReports
@@ -53,6 +53,8 @@ _OF_SPLIT = re.compile(
 """The name of a split in the words around a value."""
 _COLUMN = re.compile(r"[|\u2502\u2503\u2551]")
 """The separator of a table."""
+_COUNTER = re.compile(r"(?<![\w-])\d[\d.,:/]*$", re.ASCII)
+"""The end of a progress line without a line end, which the next line adjoins: `step 3/3val_acc: 0.91`."""
 _GLUED = re.compile(r"[^\W\d_]+$")
 """The rest of a word that a name ends: of Chinese, which has no blanks."""
 _NEXT_CELL = re.compile(r"\s{0,20}[|\u2502\u2503\u2551]\s{0,20}[-+]?\.?\d", re.ASCII)
@@ -143,6 +145,7 @@ class PrintedValues:
         self._objects = PrintedObjects(self._names)
         self._sections = PrintedSections(self._names)
         self._sentences = PrintedSentences(self._names)
+        self._adjoining = re.compile(behind_a_digit(self._names), re.ASCII | re.IGNORECASE)
         self._pairs = re.compile(rf"(?:^|[(\[])\s?[\"']?{spelt(self._names)}{_PAIR_END}", re.ASCII | re.IGNORECASE)
         self._found: dict[str, _Found] = {}
         self._unread: dict[str, str] = {}
@@ -167,6 +170,7 @@ class PrintedValues:
             self._take(one.name, _Found(_Rank.PLAIN, one.value, one.value, unit, kind, longer=longer))
         for report in self._reports.read(text):
             self._take(report.name, _Found(_Rank.PLAIN, report.text, report.text, kind=report.kind))
+        text, is_cut = self._behind_a_counter(text)
         if not self._tables.mentions(text):
             return
         for cell in self._tables.read(text):
@@ -179,11 +183,21 @@ class PrintedValues:
             return
         is_read = bool(held)
         for found in () if held else deque(self._shapes.finditer(text), VALUES_AT_MOST):
-            is_read |= self._take(found[1], _value(text, found, self._sections.heading))
+            value = _value(text, found, self._sections.heading)
+            if value is not None and is_cut:
+                value = value._replace(rank=min(value.rank, _Rank.MENTION))
+            is_read |= self._take(found[1], value)
         for pair in deque(self._pairs.finditer(text), VALUES_AT_MOST):
             is_read |= self._take(pair[1], _Found(_Rank.MENTION, pair[2], pair[2], unit_in_name(pair[1])))
         if not is_read:
             self._read_sentences(text)
+
+    def _behind_a_counter(self, text: str) -> tuple[str, bool]:
+        """Set a name apart from the counter that it adjoins. Returns True for such a line: `top 5acc` looks alike."""
+        found = self._adjoining.search(text)
+        if found is None or not _COUNTER.search(text, 0, found.start()):
+            return text, False
+        return f"{text[: found.start()]} {text[found.start() :]}", True
 
     def _read_sentences(self, text: str) -> None:
         """Read a line that names a value in no other shape."""

@@ -32,8 +32,9 @@ BUDGET_SHARE, SLACK_SHARE, SLACK_STEPS, SLACK_S = 1.1, 0.25, 1.5, 1.0
 """The training time that counts as within the budget: a share of it, and a slack for its last step. That is a share
 of the budget or these steps of the run, and at most a second."""
 
-_ENDS = re.compile(rb"\r\n|\n|\r")
-"""Line ends. Upstream's train.py ends its step lines with a carriage return alone, so each of these is one."""
+_ENDS = re.compile(rb"\r\n|\n|\r|\x08+")
+"""Line ends. Upstream's train.py ends its step lines with a carriage return alone, so each of these is one. A bar of
+Keras writes over itself by backspaces."""
 _SUMMARY_NAMES = frozenset(
     (
         "total_seconds", "peak_vram_mb", "mfu_percent", "total_tokens_M", "num_steps",
@@ -48,7 +49,7 @@ _MARK = re.compile(
 )
 _CORPUS = re.compile(r"corpus: (\S{1,100}) vocab \d+ fingerprint ([0-9a-f]{8})", re.ASCII)
 _PRESET = re.compile(r"preset: (\S{1,100}) budget")
-_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-_]")
+_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]+[0-~]|\x1b[@-_]")
 _HAS_DIGIT = re.compile(r"\D{0,40}\d")
 _ERROR = re.compile(r"(?:[\w.]*(?:Error|Exception|Interrupt|Exit)\b.*|FAIL\b.*|.*out of memory.*)", re.IGNORECASE)
 

@@ -154,6 +154,13 @@ pieces = st.one_of(
         "\u2502 val_bpb \u2502 0.98 \u2502",
         "| val_bpb | 1.2 |\nval_bpb: 0.98\n| val_bpb | 1.3 |",
         "val_bpb: 0.98 \xb1 0.01",
+        "step 3/3val_bpb: 0.98",
+        "[00:59<00:00, loss 2.5val_bpb = 0.98",
+        "val_bpb: 0.98\ntop 5val_bpb: 0.5",
+        "Evaluating...val_bpb: 0.98",
+        "-----val_bpb: 0.98",
+        "\x1b[32mval_bpb:\x1b(B\x1b[m 0.98",
+        "1/2 - val_bpb: 1.2\x08\x08\x08\x082/2 - val_bpb: 0.98\x08\x08",
     ],
 )
 def test_a_score_is_read_in_each_usual_shape_and_the_last_counts(printed: str) -> None:
@@ -170,7 +177,9 @@ def test_a_last_score_that_is_not_a_number_is_the_result(last: str) -> None:
     assert f"it printed val_bpb {last}, which is not a number" in verdict.message
 
 
-@pytest.mark.parametrize("printed", ["best_val_bpb: 0.98", "val_bpb", "val_bpb:", "the val_bpb is low", "loss: 0.98"])
+@pytest.mark.parametrize(
+    "printed", ["best_val_bpb: 0.98", "run_7val_bpb: 0.98", "val_bpb", "val_bpb:", "the val_bpb is low", "loss: 0.98"]
+)
 def test_another_name_or_a_name_without_a_value_gives_no_score(printed: str) -> None:
     assert "printed no val_bpb" in judged(printed).message
 
