@@ -22,7 +22,8 @@ def find_links(
 
     `command` starts a run: its words name data too.
 
-    Raises InputError for an input that cannot be linked, VariantError for a large file that is not here.
+    A link of the repository that leads to nothing, and that no code names, stays as it is. Raises InputError for an
+    input that cannot be linked, VariantError for a large file that is not here.
     """
     found = store.inputs(commit, command)
     if found.modules:
@@ -33,9 +34,11 @@ def find_links(
         )
     inside = PurePosixPath(store.subfolder)
     links = {(inside / path).as_posix(): str((repo / path).absolute()) for path in (*wanted, *found.data)}
-    links |= store.outside_links(commit) | store.large_files(commit)
+    outside = store.outside_links(commit)
+    links |= outside | store.large_files(commit)
+    needed = {(inside / path).as_posix() for path in found.missing}
     for path, target in links.items():
-        if not Path(target).exists():
+        if not Path(target).exists() and (path in needed or path not in outside):
             raise InputError(f"{path} leads to {target}, which does not exist: make it, or remove the link")
     return links
 

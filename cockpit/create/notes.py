@@ -1,6 +1,8 @@
 """Tell the person what they should know before the first run."""
 
 import re
+from collections.abc import Mapping
+from pathlib import Path
 
 from cockpit.core.events import Event, Said, Trouble
 from cockpit.core.metric import DEFAULT_NAME, direction_of, tells_direction
@@ -51,13 +53,19 @@ def notes_of(plan: Plan, session: Session, variant: Variant, at: float) -> list[
         notes.append(
             Said(at=at, author="cockpit", text=f"Runs use the repository's own Python, {session.run_command[0]}")
         )
-    if session.access.links:
-        names = ", ".join(session.access.links)
-        notes.append(Said(at=at, author="cockpit", text=f"Runs read these paths, which git does not store: {names}"))
+    notes += [Said(at=at, author="cockpit", text=text) for text in _linked(session.access.links)]
     if session.proposer == "grid" and not plan.settings.session.proposer:
         text = "No API key, so grid proposes. `cockpit doctor` says where Claude's key goes; then `:proposer claude`."
         notes.append(Said(at=at, author="cockpit", text=text))
     return notes
+
+
+def _linked(links: Mapping[str, str]) -> list[str]:
+    """Return the sentences on the links of a run's folder: those to inputs, and those that lead to nothing."""
+    there = [path for path, target in links.items() if Path(target).exists()]
+    gone = [path for path in links if path not in there]
+    said = [f"Runs read these paths, which git does not store: {', '.join(there)}"] if there else []
+    return said + ([f"These links lead to nothing here, and no code names them: {', '.join(gone)}"] if gone else [])
 
 
 def _scored_by(edited: list[str]) -> str:

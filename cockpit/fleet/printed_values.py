@@ -183,10 +183,10 @@ class PrintedValues:
             return
         is_read = bool(held)
         for found in () if held else deque(self._shapes.finditer(text), VALUES_AT_MOST):
-            value = _value(text, found, self._sections.heading)
-            if value is not None and is_cut:
-                value = value._replace(rank=min(value.rank, _Rank.MENTION))
-            is_read |= self._take(found[1], value)
+            shown = _value(text, found, self._sections.heading)
+            if shown is not None and is_cut:
+                shown = shown._replace(rank=min(shown.rank, _Rank.MENTION))
+            is_read |= self._take(found[1], shown)
         for pair in deque(self._pairs.finditer(text), VALUES_AT_MOST):
             is_read |= self._take(pair[1], _Found(_Rank.MENTION, pair[2], pair[2], unit_in_name(pair[1])))
         if not is_read:

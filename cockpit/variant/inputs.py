@@ -16,7 +16,15 @@ NEVER_INPUTS = frozenset(
      "ckpt", "ckpts", "log", "tmp"}
 )  # fmt: skip
 """Names that tools write beside a script."""
+_OUTPUTS = NEVER_INPUTS - {"__pycache__", "cockpit.toml", "env", "node_modules", "results.tsv", "sessions", "venv"}
+"""Names of folders of outputs, in which a file that the code only reads is an input: `checkpoints/base.pt`."""
+_HIDDEN_DATA = re.compile(r"\.\w*(?:data|corpus|corpora)\w*", re.IGNORECASE)
+"""Names of hidden folders that hold data."""
 CONFIGURATIONS_READ, CONFIGURATION_BYTES = 30, 1 << 16
+_READERS = re.compile(
+    r"open|exists|is_file|stat|memmap|(?:from|read|load|fetch)\w*|\w+_(?:from|read|load)(?:_\w+)?|\w*[Rr]eader"
+)
+"""Functions whose argument is the path of a file that is read."""
 _READS = re.compile(r"data|input|corpus|train|val|test|file|path|root|load|source|src|image|label", re.IGNORECASE)
 _WRITES = re.compile(r"out|save|log|ckpt|checkpoint|result|work|export|write|store", re.IGNORECASE)
 """Words about output: a link to it would let a run write into the checkout."""
@@ -35,6 +43,8 @@ class Inputs(NamedTuple):
     """Whole paths that the scripts, the configurations or the command name."""
     variables: tuple[str, ...] = ()
     """Variables of the environment that the scripts read."""
+    missing: tuple[str, ...] = ()
+    """Links of the repository that lead to nothing, and that the scripts name."""
 
 
 def find_inputs(
@@ -46,16 +56,20 @@ def find_inputs(
     """Return the inputs among the paths that git does not store, for scripts given as path to source.
 
     A folder or a data file is an input if a string of a script, or one of `words`, starts with its path or holds its
-    name; a module if a script imports it. `is_file` tells of a path in a folder that git does not store.
+    name; a module if a script imports it; a file in a folder of outputs if a script reads it and does nothing else with
+    it. `is_file` tells of a path in a folder that git does not store.
     """
     texts, imported = _mentions(scripts)
+    only_read = _only_read(scripts)
     above = sorted(text for text in texts if re.match(r"\.\./(?:\.\./)*\w", text) and "\n" not in text)
     texts |= {*words}
     absolute = sorted(text for text in texts if text.startswith(("/", "~/")))
     data, modules = [], []
     for path in sorted(unstored):
         pure = PurePosixPath(path)
-        if any(part.startswith(".") or part in NEVER_INPUTS or part.endswith(".egg-info") for part in pure.parts):
+        if any(map(_is_a_tools, pure.parts)):
+            if _OUTPUTS.intersection(pure.parts):
+                data += sorted(text for text in only_read if text.startswith(f"{path}/") and is_file(text))
             continue
         if pure.suffix == ".py":
             if ".".join((*pure.parent.parts, pure.stem)) in imported:
@@ -67,6 +81,12 @@ def find_inputs(
     return Inputs(tuple(data), tuple(modules), tuple(above), tuple(absolute), read_variables(scripts))
 
 
+def _is_a_tools(part: str) -> bool:
+    """Return True if a folder or file of this name is written by a tool, or hidden."""
+    is_hidden = part.startswith(".") and not _HIDDEN_DATA.fullmatch(part)
+    return is_hidden or part in NEVER_INPUTS or part.endswith(".egg-info")
+
+
 def _files_of(imported: Iterable[str], folder: PurePosixPath) -> list[str]:
     """Return the files that the modules in a folder may lie in."""
     modules = {PurePosixPath(*module.split(".")) for module in imported}
@@ -76,22 +96,45 @@ def _files_of(imported: Iterable[str], folder: PurePosixPath) -> list[str]:
 
 def _mentions(scripts: Mapping[str, str]) -> tuple[set[str], set[str]]:
     """Return the strings in the sources, and the modules that they import."""
-    texts: set[str] = set()
+    nodes = (node for source in scripts.values() for node in nodes_in(source))
+    texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return texts, {module for path, source in scripts.items() for module in imports_of(path, source)}
+
+
+def imports_of(path: str, source: str) -> set[str]:
+    """Return the modules that a script imports, by their whole names, as from the folder that runs start in."""
     imported: set[str] = set()
-    for path, source in scripts.items():
+    for node in nodes_in(source):
+        match node:
+            case ast.Import(names=names):
+                imported.update(name.name for name in names)
+            case ast.ImportFrom(module=str(module), level=0, names=names):
+                imported |= {module, *(f"{module}.{name.name}" for name in names)}
+            case ast.ImportFrom(module=module, level=level, names=names):
+                parts = PurePosixPath(path).parts
+                inside = (*parts[: max(0, len(parts) - level)], *([module] if module else []))
+                imported |= {".".join((*inside, *more)) for more in ((), *((name.name,) for name in names))}
+    return imported
+
+
+def _only_read(scripts: Mapping[str, str]) -> set[str]:
+    """Return the strings that the sources give to functions that read a file, and to no other function."""
+    read: set[str] = set()
+    used: set[str] = set()
+    for source in scripts.values():
         for node in nodes_in(source):
-            match node:
-                case ast.Constant(value=str(text)):
-                    texts.add(text)
-                case ast.Import(names=names):
-                    imported.update(name.name for name in names)
-                case ast.ImportFrom(module=str(module), level=0, names=names):
-                    imported |= {module, *(f"{module}.{name.name}" for name in names)}
-                case ast.ImportFrom(module=module, level=level, names=names):
-                    parts = PurePosixPath(path).parts
-                    inside = (*parts[: max(0, len(parts) - level)], *([module] if module else []))
-                    imported |= {".".join((*inside, *more)) for more in ((), *((name.name,) for name in names))}
-    return texts, imported
+            if isinstance(node, ast.Call):
+                texts = {each.value for each in node.args if isinstance(each, ast.Constant)}
+                (read if _is_reader(node) else used).update(text for text in texts if isinstance(text, str))
+    return read - used
+
+
+def _is_reader(call: ast.Call) -> bool:
+    """Return True for `open(path)`, `torch.load(path)` and such, and False for an open that writes."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    modes = [*call.args[1:2], *(word.value for word in call.keywords if word.arg == "mode")]
+    writes = any(isinstance(mode, ast.Constant) and re.search(r"[wax+]", str(mode.value)) for mode in modes)
+    return bool(_READERS.fullmatch(name)) and not (name == "open" and writes)
 
 
 def is_configuration(path: str) -> bool:

@@ -48,6 +48,7 @@ from cockpit.variant.git.tree import (
     with_blobs,
 )
 from cockpit.variant.git.uncommitted import changed_on_disk, link_sentence, note_on
+from cockpit.variant.imported_scripts import with_imported
 from cockpit.variant.inputs import Inputs, find_inputs, is_configuration, is_outside, mentioned_paths
 from cockpit.variant.line_changes import lines_changed, lines_of, text_of
 from cockpit.variant.outside_paths import outside_paths
@@ -336,13 +337,19 @@ class VariantStore:
 
     def inputs(self, commit: str, command: Sequence[str] = ()) -> Inputs:
         """Return the inputs of a run in the person's checkout that git does not store. The Python files beside the
-        script name them, the configurations beside it and among the editable files, and the words of the command.
+        script name them, and those that these import, the configurations beside it and among the editable files, and
+        the words of the command.
         """
         words = ("ls-files", "--others", "--directory", "--no-empty-directory", "-z")
         listed = git_answer(self._repo, "-C", str(self._start), *words)
-        unstored = (path.rstrip("/") for path in listed.split("\0") if path)
+        unstored = [path.rstrip("/") for path in listed.split("\0") if path]
+        links = self.outside_links(commit).items()
+        broken = [os.path.relpath(self._top / path, self._start) for path, at in links if not Path(at).exists()]
         said = mentioned_paths(self._configurations(commit), command)
-        found = find_inputs(unstored, self.scripts(commit), said, lambda path: (self._start / path).is_file())
+        scripts = with_imported(self.scripts(commit), lambda path: self._text(commit, path))
+        found = find_inputs([*unstored, *broken], scripts, said, lambda path: (self._start / path).is_file())
+        missing = tuple(path for path in found.data if path in broken)
+        found = found._replace(missing=missing, data=tuple(path for path in found.data if path not in broken))
         starts = self._start, (self._start / self.script).parent
         above = tuple(path for path in found.above if is_outside(path, starts, self._top))
         return found._replace(above=above, absolute=outside_paths(found.absolute, self._top))
@@ -453,6 +460,13 @@ class VariantStore:
             where = f"in {folder}" if folder.parts else "at the top"
             raise VariantError(f"There is no file {shown(PurePosixPath(path).name)} {where} of commit {commit[:12]}.")
         return self._objects.read(entry.id, "blob")
+
+    def _text(self, commit: str, path: str) -> str | None:
+        """Return the text of a file in a commit; None if there is none."""
+        entry = entry_at(self._objects.tree_of(commit), self._at(path), self._objects)
+        if entry is None or not is_file(entry):
+            return None
+        return self._objects.read(entry.id, "blob").decode("utf-8", "replace")
 
     def _entry(self, commit: str, path: str) -> Entry | None:
         """Return the entry of a file in a commit, by its path from the folder that runs start in."""

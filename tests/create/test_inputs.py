@@ -27,6 +27,11 @@ def measured(place: Path, repo: Path) -> SessionFolder:
     return end_baseline(make(place, repo, NewSession(fleet="local", clusters=1, mode="manual"), 1_772_000_000.0))
 
 
+def commit(repo: Path) -> None:
+    git(repo, "add", ".")
+    git(repo, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "more")
+
+
 def test_an_ignored_data_folder_is_linked_into_the_run(tmp_path: Path) -> None:
     repo = repository(tmp_path / "repo", READS)
     (repo / ".gitignore").write_text("data/\n")
@@ -55,6 +60,26 @@ def test_a_link_to_nothing_is_refused_when_the_session_is_made(tmp_path: Path) -
     git(repo, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "data")
     with pytest.raises(CreateError, match=r"data leads to .*gone, which does not exist"):
         make(tmp_path, repo, NewSession(fleet="local", clusters=1), 1_772_000_000.0)
+
+
+def test_a_link_to_nothing_that_no_code_names_stays_as_it_is(tmp_path: Path) -> None:
+    repo = repository(tmp_path / "repo", 'DEPTH = 8\nprint("val_bpb: 0.98")\n')
+    (repo / "paper.pdf").symlink_to("/home/author/paper.pdf")
+    commit(repo)
+    state = state_of(measured(tmp_path, repo))
+    assert state.experiments["e0000"].scores == {"CPU": [0.98]}
+    said = "These links lead to nothing here, and no code names them: paper.pdf"
+    assert [message.text for message in state.messages if "paper.pdf" in message.text] == [said]
+
+
+def test_data_that_a_package_of_the_repository_names_are_linked(tmp_path: Path) -> None:
+    repo = repository(tmp_path / "repo", 'from lib.loading import load\nDEPTH = 8\nprint("val_bpb:", load())\n')
+    (repo / "lib").mkdir()
+    (repo / "lib" / "loading.py").write_text('def load():\n    return float(open("data/val.txt").read())\n')
+    commit(repo)
+    (repo / "data").mkdir()
+    (repo / "data" / "val.txt").write_text("0.98")
+    assert state_of(measured(tmp_path, repo)).experiments["e0000"].scores == {"CPU": [0.98]}
 
 
 @pytest.mark.parametrize(

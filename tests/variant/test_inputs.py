@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from cockpit.variant.imported_scripts import with_imported
 from cockpit.variant.inputs import command_paths, configured_paths, find_inputs
 from cockpit.variant.outside_paths import outside_paths, read_variables
 
@@ -17,6 +18,8 @@ from cockpit.variant.outside_paths import outside_paths, read_variables
         ('os.path.join(ROOT, "data")', "data"),
         ('open("corpus.bin", "rb")', "corpus.bin"),
         ('open("sets/a/train.bin")', "sets/a"),
+        ('np.load(".data/train.npy")', ".data"),
+        ('root = ".cache_datasets/mnist"', ".cache_datasets"),
     ],
 )
 def test_a_data_path_in_a_string_is_an_input(source: str, path: str) -> None:
@@ -32,6 +35,46 @@ def test_an_imported_module_is_an_input(source: str) -> None:
 def test_other_paths_are_not_inputs(path: str) -> None:
     found = find_inputs([path], {"train.py": 'import os\nopen("sessions/x"); open(".venv/y"); print("wandb")'})
     assert found.data == found.modules == ()
+
+
+@pytest.mark.parametrize(
+    ("source", "data"),
+    [
+        ('model.load_state_dict(torch.load("checkpoints/base.pt"))', ("checkpoints/base.pt",)),
+        ('AutoModel.from_pretrained("checkpoints/base.pt")', ("checkpoints/base.pt",)),
+        (
+            'if os.path.exists("checkpoints/base.pt"):\n    state = open("checkpoints/base.pt", "rb")',
+            ("checkpoints/base.pt",),
+        ),
+        ('torch.save(model, "checkpoints/base.pt")\ntorch.load("checkpoints/base.pt")', ()),
+        ('open("checkpoints/base.pt", "wb")', ()),
+        ('torch.load("checkpoints/other.pt")', ()),
+        ('OUT = "checkpoints/base.pt"', ()),
+    ],
+)
+def test_a_file_in_a_folder_of_outputs_is_an_input_if_it_is_only_read(source: str, data: tuple[str, ...]) -> None:
+    found = find_inputs(["checkpoints"], {"train.py": source}, is_file={"checkpoints/base.pt"}.__contains__)
+    assert found.data == data
+
+
+def test_the_modules_that_scripts_import_are_read_too() -> None:
+    tree = {
+        "pkg/io.py": "from . import paths\n",
+        "pkg/paths.py": "",
+        "pkg/__init__.py": "import train\n",
+        "src/lib/__init__.py": "",
+        "tools/near.py": "",
+        "other.py": "",
+    }
+    scripts = {"tools/train.py": "import os, near\nimport lib\nfrom pkg.io import load\n"}
+    assert sorted(with_imported(scripts, tree.get)) == [
+        "pkg/__init__.py",
+        "pkg/io.py",
+        "pkg/paths.py",
+        "src/lib/__init__.py",
+        "tools/near.py",
+        "tools/train.py",
+    ]
 
 
 def test_a_script_that_does_not_parse_names_no_input() -> None:
