@@ -203,6 +203,8 @@ class FleetTrouble(msgspec.Struct, frozen=True, tag=True):
 
     at: float
     text: str
+    once: bool = False
+    """True for a lasting circumstance, which each worker of a session finds anew."""
 
 
 class TaskSeen(msgspec.Struct, frozen=True, tag=True):

@@ -37,6 +37,17 @@ class PrintedSteps:
         self._device: dict[str, float] = {}
         """The newest use of the device, as its node reported it."""
 
+    @property
+    def problems(self) -> list[str]:
+        """A sentence for each pattern that takes too long, and is searched for no more."""
+        patterns = {"progress": self._progress, "loss": self._loss}
+        return [
+            f"the pattern of the {what} takes too long on a line of output, so no {what} is shown from there on: give a"
+            f" simpler --{what}"
+            for what, pattern in patterns.items()
+            if pattern is not None and pattern.is_too_slow
+        ]
+
     def read_device(self, text: str) -> bool:
         """Read a line on the use of the device. Returns False for a line of the run."""
         if not text.startswith(DEVICE):

@@ -1,8 +1,9 @@
 """Save the artifacts of runs, such as checkpoints, and remove those of experiments that were not kept."""
 
 import contextlib
+import os
 import shutil
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from cockpit.core.model import ExperimentStatus
 from cockpit.core.state import State
 from cockpit.fleet.node.code_evidence import in_one_line
 from cockpit.fleet.node.folders import walk
+from cockpit.worker.shortage import lacks_room
 
 GONE = frozenset({ExperimentStatus.DISCARDED, ExperimentStatus.CRASHED, ExperimentStatus.DROPPED})
 
@@ -18,10 +20,12 @@ def saving(source: Path, patterns: Sequence[str], into: Path, limit_mb: float) -
     """Move the files below `source` that match a pattern into `into`, a file a step.
 
     Returns why some were left; empty for none. Symbolic links, and what they lead to, are left out. Moving again after
-    a kill completes what is missing.
+    a kill completes what is missing. Raises OSError where the machine lacks room or open files: the folder stays, and
+    the files are moved once there are some.
     """
     left = limit_mb * 2**20
-    found = yield from _matches(source, patterns)
+    unlisted: list[OSError] = []
+    found = yield from _matches(source, patterns, unlisted.append)
     for path in sorted(found):
         yield
         try:
@@ -34,15 +38,22 @@ def saving(source: Path, patterns: Sequence[str], into: Path, limit_mb: float) -
             shutil.move(path, target)
             left -= size
         except OSError as error:
+            if lacks_room(error):
+                raise
             return f"{in_one_line(path.name)} could not be kept: {error.strerror or error}"
+    if unlisted:
+        name = in_one_line(os.path.relpath(str(unlisted[0].filename), source))
+        return f"{name} could not be searched for artifacts: {unlisted[0].strerror}"
     return ""
 
 
-def _matches(source: Path, patterns: Sequence[str]) -> Generator[None, None, list[Path]]:
+def _matches(
+    source: Path, patterns: Sequence[str], on_error: Callable[[OSError], None]
+) -> Generator[None, None, list[Path]]:
     found = []
     of_names = [pattern for pattern in patterns if "/" not in pattern]
     of_paths = [pattern for pattern in patterns if "/" in pattern]
-    for folder, _, names in walk(str(source)):
+    for folder, _, names in walk(str(source), on_error):
         yield
         for name in names:
             yield

@@ -3,7 +3,6 @@
 A killed worker leaves folders of ended runs, which the next one finds when it starts.
 """
 
-import contextlib
 import itertools
 import os
 from collections.abc import Generator, Iterable
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from cockpit.core.model import AttemptStatus
 from cockpit.core.state import State
+from cockpit.worker.shortage import shortage
 
 STEPS_A_TICK = 1_000
 """Files that are checked, saved or removed in a tick."""
@@ -113,24 +113,31 @@ def _shortened(folder: str, top: str) -> str:
 
 
 def _entries(folder: str) -> "list[os.DirEntry[str]]":
-    """List some entries of a folder, which a run may have left read-only."""
-    with contextlib.suppress(OSError):
+    """List some entries of a folder, which a run may have left read-only. Raises OSError for want of open files."""
+    try:
         Path(folder).chmod(0o700)
         with os.scandir(folder) as found:
             return list(itertools.islice(found, LISTED))
+    except OSError as error:
+        if shortage(error):
+            raise
     return []
 
 
 def left_over(state: State, runs: Path) -> list[Path]:
     """Return the folders of runs that ended long ago, and incomplete ones that no worker writes any more.
 
-    The newest ended runs are left out: each has its own cleaning, which saves its artifacts first.
+    The newest ended runs are left out: each has its own cleaning, which saves its artifacts first. Raises OSError for
+    want of open files.
     """
     found, recent = [], {*state.recent}
-    with contextlib.suppress(OSError):
+    try:
         for folder in sorted(runs.iterdir()):
             attempt = state.attempts.get(folder.name.removesuffix(RUN_SUFFIX))
             has_ended = attempt is not None and attempt.status is AttemptStatus.ENDED and attempt.id not in recent
             if has_ended or folder.match(PARTIAL):
                 found.append(folder)
+    except OSError as error:
+        if shortage(error):
+            raise
     return found

@@ -46,6 +46,7 @@ from cockpit.fleet.run_log import RunLog, RunRules, RunVerdict
 from cockpit.read.costs import run_usd
 from cockpit.read.wording import duration, money
 from cockpit.scoring.judge import counted, judged
+from cockpit.worker.shortage import shortage
 
 READ_BYTES = 1 << 20
 """Bytes read of one log in a tick."""
@@ -74,13 +75,16 @@ class LogReader:
     def read(self, at: float, most_bytes: int = READ_BYTES) -> int:
         """Take in the next piece, of at most `most_bytes`. Returns its size; a smaller piece was the last one.
 
-        Output that cannot be read now is tried again. Output that raises an unforeseen error is not read again.
+        Output that cannot be read now is tried again. Output that raises an unforeseen error is not read again. Raises
+        OSError for want of open files: an ended run would seem to have no output.
         """
         if self._is_given_up:
             return 0
         try:
             data = _piece(self.path, self._offset, most_bytes)
         except OSError as error:
+            if shortage(error):
+                raise
             self.problem = f"its log {self.path} cannot be read: {error.strerror}"
             return 0
         self.problem = ""
@@ -146,6 +150,8 @@ class Reports:
         """Attempt to the last reported problem of its output."""
         self._read_out: set[str] = set()
         """Ended runs whose log is read to its end."""
+        self._told: set[str] = set()
+        """Sentences on the session's patterns, each of which is told once."""
         self._left_bytes = TICK_BYTES
         self._turn = 0
 
@@ -171,7 +177,8 @@ class Reports:
     def events(self, state: State, report: Report) -> list[Event]:
         """Return the events that a report means; none for a report about something that has ended."""
         if isinstance(report, FleetTrouble):
-            return [Trouble(at=report.at, text=report.text)]
+            is_known = report.once and any(message.text == report.text for message in state.messages)
+            return [] if is_known else [Trouble(at=report.at, text=report.text)]
         if isinstance(report, TaskSeen):
             return _task_seen(state, report)
         cluster = _cluster_of(state, report)
@@ -239,6 +246,7 @@ class Reports:
             if reader.problem and reader.problem != self._problems.get(name):
                 self._problems[name] = reader.problem
                 events.append(Trouble(at=now, text=f"{name}: {reader.problem}", about=name))
+            events += self._on_patterns(state, reader.log, now)
             newest = reader.log.progress
             if newest is not None and newest != attempt.progress:
                 self._progress_at[name] = now
@@ -262,7 +270,7 @@ class Reports:
         log = reader.log
         reader.finish(report)
         self.forget(attempt.id)
-        events: list[Event] = []
+        events = self._on_patterns(state, log, report.at)
         if attempt.status is not AttemptStatus.RUNNING and report.reason in ("exited", "timeout", "limit"):
             events.append(Started(at=min(report.at, attempt.submitted_at or report.at), attempt=attempt.id))
         verdict = _verdict(state, attempt, report, log)
@@ -291,6 +299,13 @@ class Reports:
             events.append(Held(at=report.at, author="cockpit", reason=what_to_do))
             events.append(Trouble(at=report.at, text=what_to_do, about=attempt.id))
         return events
+
+    def _on_patterns(self, state: State, log: RunLog, at: float) -> list[Event]:
+        """Tell of each pattern that takes too long, once in a session."""
+        new = [text for text in log.steps.problems if text not in self._told]
+        self._told.update(new)
+        told = {message.text for message in state.messages} if new else set()
+        return [Trouble(at=at, text=text) for text in new if text not in told]
 
     def _reader(self, name: str) -> LogReader:
         if name not in self._readers:

@@ -134,11 +134,12 @@ class LocalFleet:
                 raise
             busy = ""
             self._reports.append(
-                FleetTrouble(self._now(), f"devices cannot be locked: {error}; two sessions may share one")
+                FleetTrouble(self._now(), f"devices cannot be locked: {error}; two sessions may share one", once=True)
             )
         if busy and not is_exclusive(spec):
             if not self._shares_cores:
-                self._reports.append(FleetTrouble(self._now(), f"{busy} too: each session slows the other's runs"))
+                text = f"{busy} too: each session slows the other's runs"
+                self._reports.append(FleetTrouble(self._now(), text, once=True))
             self._shares_cores = True
             busy = ""
         if not busy:

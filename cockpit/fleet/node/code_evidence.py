@@ -6,8 +6,10 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from cockpit.fleet.node.disk import may_pass
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     Hashes = dict[str, tuple[str, tuple[int, ...]]]
 
@@ -22,22 +24,35 @@ def evidence(source: str, named: "Iterable[str]") -> "Hashes":
     """Return the named files and the Python files at the top of a run's folder: name to (sha256, marks of a write).
 
     A write changes a file's ctime, which cannot be set, so code that was edited and restored is found too. The number
-    and size of the files are bounded. Only regular files have a hash.
+    and size of the files are bounded. Only regular files have a hash. Raises OSError where this process may open no
+    file for now.
     """
     found: Hashes = {}
     left = CODE_BYTES_AT_MOST
     names = sorted({*named})
-    with contextlib.suppress(OSError):
+    with left_out():
         names += sorted(name for name in os.listdir(source) if name.endswith(".py"))[:CODE_FILES_AT_MOST]
     for name in names:
         path = os.path.join(source, name)
-        with contextlib.suppress(OSError, ValueError):
+        with left_out():
             if (known := readable(name)) not in found:
                 status = os.lstat(path)
                 marks = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
                 hashed, used = digest(path, left)
                 found[known], left = (hashed, marks), left - used
     return found
+
+
+@contextlib.contextmanager
+def left_out() -> "Iterator[None]":
+    """Leave out a file that cannot be read. Raises an OSError that may pass: the file would seem to be missing."""
+    try:
+        yield
+    except OSError as error:
+        if may_pass(error):
+            raise
+    except ValueError:
+        pass  # a name with a NUL
 
 
 def code_evidence(before: "Hashes", after: "Hashes") -> "dict[str, object]":

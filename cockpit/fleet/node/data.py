@@ -1,7 +1,8 @@
 """The fingerprint of the data that a run reads, measured outside the run, before its start and after its end.
 
 It covers the files' names, sizes and content: all of a small content, parts of a large one. Times are left out, so that
-a copy is the same data. Hidden files are left out, because tools keep locks and caches in them.
+a copy is the same data. Hidden files are left out, because tools keep locks and caches in them. Raises OSError where
+this process may open no file for now.
 
 Only the standard library is imported: it runs on nodes that have no cockpit.
 """
@@ -12,6 +13,8 @@ import hashlib
 import itertools
 import os
 from collections.abc import Iterator, Mapping
+
+from cockpit.fleet.node.disk import may_pass
 
 FILES_AT_MOST = 10_000
 """The most files of one path that are covered, in the order of their names."""
@@ -38,7 +41,8 @@ def write_marks(paths: Mapping[str, str]) -> dict[str, str]:
         for _, file in itertools.islice(_files(os.path.expanduser(path)), FILES_AT_MOST):
             try:
                 status = os.stat(file)
-            except OSError:
+            except OSError as error:
+                raise_if_it_may_pass(error)
                 continue
             mark = f"{file}\0{status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}\0"
             digest.update(mark.encode("utf-8", "surrogateescape"))
@@ -52,7 +56,8 @@ def fingerprint(path: str) -> str:
     for name, file in _files(path):
         try:
             found.append((name, file, os.stat(file).st_size))
-        except OSError:
+        except OSError as error:
+            raise_if_it_may_pass(error)
             found.append((name, "", 0))  # a link that leads nowhere
         if len(found) == FILES_AT_MOST:
             break
@@ -78,7 +83,7 @@ def _files(path: str) -> Iterator[tuple[str, str]]:
             yield "", path
         return
     seen = set()
-    for where, folders, names in os.walk(path, followlinks=True):
+    for where, folders, names in os.walk(path, onerror=raise_if_it_may_pass, followlinks=True):
         status = os.stat(where)
         if (status.st_dev, status.st_ino) in seen:
             folders.clear()
@@ -104,5 +109,12 @@ def _add_content(digest: hashlib._Hash, file: str, size: int, most_bytes: int) -
             for number in range(blocks):
                 opened.seek((size - BLOCK_BYTES) * number // (blocks - 1))
                 digest.update(opened.read(BLOCK_BYTES))
-    except OSError:
+    except OSError as error:
+        raise_if_it_may_pass(error)
         digest.update(b"unreadable")
+
+
+def raise_if_it_may_pass(error: OSError) -> None:
+    """Raise an error for want of open files: the data would seem to be other data."""
+    if may_pass(error):
+        raise error

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from cockpit.fleet.node.disk import may_pass
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 COUNTED = 20_000
 """The most files and folders that are counted."""
@@ -16,19 +21,27 @@ NOT_MEASURED = 1 << 62
 """The size of a folder that cannot be measured. It is past any limit."""
 
 
-def walk(top: str) -> Iterator[tuple[str, list[str], list[str]]]:
+def walk(
+    top: str, on_error: Callable[[OSError], None] = lambda error: None
+) -> Iterator[tuple[str, list[str], list[str]]]:
     """Yield each folder with the names of its folders and of its other entries, as `os.walk` does.
 
-    Folders that the caller removes from the list are left out, and so are those that cannot be listed.
+    Folders that the caller removes from the list are left out, and so are those that cannot be listed: `on_error` gets
+    their errors. Raises OSError where this process may open no folder for now, and all of them would seem empty.
     """
     pending = [top]
     while pending:
         where = pending.pop()
         folders: list[str] = []
         names: list[str] = []
-        with contextlib.suppress(OSError), os.scandir(where) as entries:
-            for entry in entries:
-                (folders if entry.is_dir(follow_symlinks=False) else names).append(entry.name)
+        try:
+            with os.scandir(where) as entries:
+                for entry in entries:
+                    (folders if entry.is_dir(follow_symlinks=False) else names).append(entry.name)
+        except OSError as error:
+            if may_pass(error):
+                raise
+            on_error(error)
         yield where, folders, names
         pending.extend(os.path.join(where, name) for name in reversed(folders))
 

@@ -24,7 +24,7 @@ from cockpit.fleet.node.code_evidence import code_evidence, evidence, in_one_lin
 from cockpit.fleet.node.command import EXITED, LOST, TIMED_OUT, CommandEnd, run
 from cockpit.fleet.node.data import fingerprints, write_marks
 from cockpit.fleet.node.device_use import DeviceUse
-from cockpit.fleet.node.disk import RetryForRoom
+from cockpit.fleet.node.disk import RetryForRoom, may_pass
 from cockpit.fleet.node.ending import adopt_orphans
 from cockpit.fleet.node.folders import walk
 from cockpit.fleet.node.signals import survive_unused_signals
@@ -73,7 +73,7 @@ def run_job(folder: str, on_start: "Callable[[dict[str, object]], None]", retry_
     fcntl.flock(started, fcntl.LOCK_EX)  # the kernel releases it, however this process ends
     with open(os.path.join(folder, "job.json"), encoding="utf-8") as file:
         job: RunJob = json.load(file)
-    inputs = HashedInputs(job)
+    inputs = retry.call(lambda: HashedInputs(job))
     copy_inputs(job, folder, retry)
     log = retry.call(lambda: Log(job["log_path"]))
     noted = {"pid": os.getpid(), "wall": job["confinement"][0], **times()}
@@ -88,9 +88,9 @@ def run_job(folder: str, on_start: "Callable[[dict[str, object]], None]", retry_
     log.close(retry)
     end = if_complete(end, log)
     used = usage(end.sampled_s)
-    code = inputs.code_evidence()
+    code, data = retry.call(inputs.code_evidence), retry.call(inputs.data_evidence)
     scores, end = scores_of(job, folder, retry, end)
-    proof = {**code, **inputs.data_evidence(), **used, "cut_bytes": log.cut_bytes, "wall_s": wall_s, **scores}
+    proof = {**code, **data, **used, "cut_bytes": log.cut_bytes, "wall_s": wall_s, **scores}
     return write_end(folder, end, proof, log.size_bytes)
 
 
@@ -241,7 +241,7 @@ def run_score_command(
 
     Its output is appended to the run's log for the person. The score is read from the returned output.
     """
-    stale = link_outputs(job["writable"], os.path.join(folder, "scored"))
+    stale = retry.call(lambda: link_outputs(job["writable"], os.path.join(folder, "scored")))
     log = retry.call(lambda: Log(os.path.join(folder, "scored.log")))
     end = run(command, retry, log)
     log.close(retry)
@@ -282,9 +282,12 @@ def link_outputs(source: str, room: str) -> list[str]:
                 if (now.st_size, now.st_mtime_ns) != (then.st_size, then.st_mtime_ns):
                     changed.append(in_one_line(os.path.relpath(path, source)))
                 continue
-            with contextlib.suppress(OSError):
+            try:
                 os.makedirs(inside, exist_ok=True)
                 os.link(path, target)
+            except OSError as error:
+                if may_pass(error):
+                    raise
     return changed
 
 

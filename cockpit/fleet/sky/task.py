@@ -17,6 +17,7 @@ from typing import Any
 import cockpit
 from cockpit.core.session import RunAccess
 from cockpit.fleet.base import Job
+from cockpit.fleet.node.disk import may_pass
 from cockpit.scoring.contract import leaves_model
 
 SETUP = "cockpit-setup"
@@ -93,10 +94,17 @@ def write_order(job: Job, name: str, run: str, mounts: Iterable[str], access: Ru
 
 
 def key_of(job: Job, name: str) -> str:
-    """Return the key that the runner of a staged job signs its notes with; empty if it has none."""
+    """Return the key that the runner of a staged job signs its notes with; empty if it has none.
+
+    Raises OSError where this process may open no file for now: no note would fit another key.
+    """
     try:
         return str(json.loads(_order_path(job, name).read_text(encoding="utf-8"))["key"])
-    except (OSError, ValueError, KeyError):
+    except OSError as error:
+        if may_pass(error):
+            raise
+        return ""
+    except (ValueError, KeyError):
         return ""
 
 
