@@ -16,7 +16,10 @@ from cockpit.core.state import State
 
 
 def intern_wave(wave: Wave, experiments: Sequence[Experiment]) -> None:
-    """Share the names of a wave and its arms, which hold each other's."""
+    """Share the names of a wave and its arms, which hold each other's, and the words that many waves have."""
+    intern = sys.intern
+    wave.proposer, wave.base, wave.design = intern(wave.proposer), intern(wave.base), intern(wave.design)
+    wave.question, wave.hypothesis = intern(wave.question), intern(wave.hypothesis)
     names = {experiment.id: experiment.id for experiment in experiments}
     wave.arms = [names.get(arm, arm) for arm in wave.arms]
     for experiment in experiments:
@@ -32,6 +35,9 @@ def intern_experiment(experiment: Experiment) -> None:
     if experiment.file_hashes:
         experiment.file_hashes = {intern(path): digest for path, digest in experiment.file_hashes.items()}
     constants = experiment.change.constants
+    if constants:
+        constants = {intern(name): value for name, value in constants.items()}
+        experiment.change = replace(experiment.change, constants=constants)
     experiment.levels = _same(experiment.levels, constants)
     experiment.overrides = _same(experiment.overrides, constants)
     if experiment.estimate is not None:

@@ -17,7 +17,8 @@ def with_whole_text(record: Record) -> Record:
 
 def _whole(found: object) -> object:
     if isinstance(found, str):
-        return found.encode("utf-8", "replace").decode()
+        whole = found.encode("utf-8", "replace").decode()
+        return found if found == whole else whole  # equal texts stay one object
     if isinstance(found, dict):
         return {_whole(name): _whole(value) for name, value in found.items()}
     if isinstance(found, list | tuple):

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from cockpit.core.curves import Curve, points_of
 from cockpit.core.events import EarlyStopSkipped, Event
+from cockpit.core.fold.runs import RECENT
 from cockpit.core.model import Attempt, AttemptKind, AttemptStatus, Outcome, Tier
 from cockpit.core.state import WITHOUT, State
 from cockpit.decide.evidence import readings_of
@@ -129,7 +130,7 @@ def _is_of_schedule(text: str) -> bool:
     return _SCHEDULE.search(text) is not None
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=2 * RECENT)
 def _finished(curve: Curve, score: float) -> Finished:
     """Unpack a run's curve once: every decision reads the same few dozen."""
     return Finished(points_of(curve), score)

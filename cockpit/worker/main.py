@@ -1,5 +1,7 @@
 """The worker's process: `python -m cockpit.worker.main SESSION_FOLDER`. Started by its watchdog."""
 
+import contextlib
+import ctypes
 import logging
 import os
 import signal
@@ -24,6 +26,10 @@ from cockpit.worker.watchdog import CRASH_VARIABLE
 
 ASK_TO_END = frozenset((signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))
 TRACE_FRAMES = 100
+MMAP_THRESHOLD, ARENA_MAX = -3, -8
+"""Names of glibc, from malloc.h."""
+MAPPED_FROM_BYTES = 256 << 10
+"""Bytes of a block from which it has a mapping of its own. Once set, glibc no longer raises it."""
 
 log = logging.getLogger("cockpit.worker")
 
@@ -40,6 +46,7 @@ def main() -> None:
     api_key.receive()
     api_key.forbid_tracing()
     os.umask(worker_process.UMASK)
+    give_freed_memory_back()
     folder = SessionFolder(Path(sys.argv[1]))
     lines = logging.StreamHandler(sys.stdout)
     lines.setFormatter(WholeTraces("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -65,6 +72,18 @@ def main() -> None:
     log.info("ends: %s", reason)
     heartbeat.write_heartbeat(folder, stopped=True)
     held.release()
+
+
+def give_freed_memory_back() -> None:
+    """Have glibc give memory back to the system once it is freed.
+
+    It keeps as much as the largest block that was ever freed, such as a snapshot's, and a heap for each
+    thread. Other C libraries lack these switches.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        tune = ctypes.CDLL("libc.so.6").mallopt
+        tune(MMAP_THRESHOLD, MAPPED_FROM_BYTES)
+        tune(ARENA_MAX, 1)
 
 
 def set_when_asked_to_end(*events: threading.Event) -> WatchedThread:

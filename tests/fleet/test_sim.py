@@ -391,9 +391,23 @@ def test_a_world_reopened_at_every_step_equals_one_that_was_never_closed(tmp_pat
             if reopen:
                 night.open()
             night.clock.wait(threading.Event(), math.inf)
-        return {name: (job.ended_at, job.reason, job.starts) for name, job in night.fleet._world.jobs.items()}
+        return {job.name: (job.ended_at, job.reason, job.starts) for job in night.fleet._world.all_jobs()}
 
     assert play(tmp_path / "kept", False) == play(tmp_path / "reopened", True)
+
+
+def test_a_job_that_is_over_is_kept_on_the_disk_alone_and_is_still_known(night: SimNight) -> None:
+    for number in range(3):
+        ended = run(night, f"e000{number}.1")
+    again = night.job("e0002.1", "gpu-01")
+    for _ in range(2):
+        assert not night.fleet._world.jobs
+        night.fleet.submit(again)
+        assert ended in night.take()
+        night.fleet.cancel("e0002.1")
+        assert night.take() == [ended]
+        night.open()
+    assert night.fleet.starts() == {f"e000{number}.1": 1 for number in range(3)}
 
 
 def test_time_continues_from_where_it_stood(night: SimNight) -> None:
@@ -436,7 +450,7 @@ def test_a_comment_changes_only_the_noise_and_a_patch_has_its_own_effect(night: 
     patched = night.job("e0002.1", "gpu-01", TRAIN.replace("return DEPTH", "return DEPTH + 1"))
     for each in (job, patched):
         night.fleet.submit(each)
-    runs = {name: known.run for name, known in night.fleet._world.jobs.items()}
+    runs = {known.name: known.run for known in night.fleet._world.all_jobs()}
     sources = night.fleet._world._sources
     assert sources.read(job).code == sources.read(night.job("e0000.1", "gpu-01")).code
     assert sources.read(patched).code != sources.read(job).code

@@ -109,7 +109,7 @@ class SimFleet:
                 message = cluster.message
                 found.append(ClusterTrouble(world.now, name, message) if message else ClusterEnded(world.now, name))
         for job in expected.jobs:
-            known = world.jobs.get(job.name)
+            known = world.job(job.name)
             if known is None:
                 found.append(JobRefused(world.now, job.name, "the worker stopped before it was submitted"))
             else:
@@ -160,7 +160,7 @@ class SimFleet:
 
     def starts(self) -> dict[str, int]:
         """Return the number of starts of each job, which proves that none ran twice."""
-        return {name: job.starts for name, job in self._world.jobs.items()}
+        return {job.name: job.starts for job in self._world.all_jobs()}
 
     def _advance(self) -> None:
         self._world.advance(self._clock.now())
@@ -171,7 +171,9 @@ class SimFleet:
         The world is saved afterwards, so a job that has ended in the saved world has its whole log.
         """
         for name in self._world.started:
-            self._logs[name] = log = _SimLog(self._world.jobs[name])
+            job = self._world.job(name)
+            assert job is not None
+            self._logs[name] = log = _SimLog(job)
             heapq.heappush(self._lines_due, (log.due(), name))
         self._world.started.clear()
         while self._lines_due and self._lines_due[0][0] <= self._world.now:

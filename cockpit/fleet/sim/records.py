@@ -1,6 +1,8 @@
 """The records of the simulated world, one for each cluster and job, in a file that outlives the worker."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
@@ -102,12 +104,9 @@ class WorldFile:
     """The world's file: a row for each cluster and job. Saved rows survive the kill of any process."""
 
     def __init__(self, path: Path | str) -> None:
-        try:
-            with translated_errors(Path(path)):
-                self._open(path)
-        except (LedgerDamaged, msgspec.MsgspecError) as error:
-            raise FleetError(f"the simulated world in {path} cannot be read ({error}): start a new session") from error
         self._path = path
+        with self._read():
+            self._open(path)
         self._baseline_saved = self.baseline is not None
 
     def _open(self, path: Path | str) -> None:
@@ -116,13 +115,34 @@ class WorldFile:
         self._db.execute("PRAGMA synchronous=OFF")
         self._db.execute("CREATE TABLE IF NOT EXISTS records (name TEXT PRIMARY KEY, is_job INTEGER, body BLOB)")
         self._db.execute("CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, body BLOB)")
-        rows = self._db.execute("SELECT is_job, body FROM records ORDER BY rowid").fetchall()
-        self.clusters = [msgspec.msgpack.decode(body, type=SimCluster) for is_job, body in rows if not is_job]
-        self.jobs = [msgspec.msgpack.decode(body, type=SimJob) for is_job, body in rows if is_job]
+        rows = self._db.execute("SELECT body FROM records WHERE NOT is_job ORDER BY rowid").fetchall()
+        self.clusters = [msgspec.msgpack.decode(body, type=SimCluster) for (body,) in rows]
         facts = dict(self._db.execute("SELECT name, body FROM facts").fetchall())
         self.now = msgspec.msgpack.decode(facts["now"], type=float) if "now" in facts else -math.inf
         self.baseline = msgspec.msgpack.decode(facts["baseline"], type=SimBaseline) if "baseline" in facts else None
         self.origin = msgspec.msgpack.decode(facts["origin"], type=TimeOrigin) if "origin" in facts else None
+
+    @contextmanager
+    def _read(self) -> Iterator[None]:
+        """Raise FleetError for a file that is damaged."""
+        try:
+            with translated_errors(Path(self._path)):
+                yield
+        except (LedgerDamaged, msgspec.MsgspecError) as error:
+            raise FleetError(
+                f"the simulated world in {self._path} cannot be read ({error}): start a new session"
+            ) from error
+
+    def jobs(self) -> list[SimJob]:
+        """Return every job, the oldest first."""
+        with self._read():
+            rows = self._db.execute("SELECT body FROM records WHERE is_job ORDER BY rowid")
+            return [msgspec.msgpack.decode(body, type=SimJob) for (body,) in rows]
+
+    def job(self, name: str) -> SimJob | None:
+        with self._read():
+            row = self._db.execute("SELECT body FROM records WHERE is_job AND name = ?", (name,)).fetchone()
+        return msgspec.msgpack.decode(row[0], type=SimJob) if row else None
 
     def save(self, now: float, records: list[SimCluster | SimJob], baseline: SimBaseline | None) -> None:
         """Save everything or nothing. Raises LedgerFull on a full disk, LedgerBusy if the file is locked."""

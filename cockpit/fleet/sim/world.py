@@ -39,6 +39,8 @@ from cockpit.fleet.sim.run import Hazards, plan_run
 from cockpit.fleet.sim.source import SourceReader
 from cockpit.fleet.sim.surface import predict
 
+OVER = (JobIs.ENDED, JobIs.REFUSED)
+
 Span = tuple[float, float]
 """A range of seconds; values are drawn evenly from it."""
 
@@ -85,7 +87,8 @@ class World:
         self.now = max(start, self._file.now)
         self.clusters = {c.name: SimCluster(c.name, c.hardware or "H100", c.usd_per_hour) for c in spec.clusters}
         self.clusters.update({c.name: c for c in self._file.clusters if c.name in self.clusters})
-        self.jobs = {j.name: j for j in self._file.jobs}
+        self.jobs = {j.name: j for j in self._file.jobs()}
+        """The jobs that are not over, and those that are over and not saved yet: a night has tens of thousands."""
         self.baseline = self._file.baseline
         self.reports: list[Report] = []
         self.started: list[str] = []
@@ -119,7 +122,21 @@ class World:
         """Save what changed since the last time, all of it or nothing."""
         if self._changed:
             self._file.save(self.now, list(self._changed.values()), self.baseline)
-            self._changed.clear()
+            self._forget_saved()
+
+    def job(self, name: str) -> SimJob | None:
+        """Return a job, over or not; None if it was never submitted."""
+        return self.jobs.get(name) or self._file.job(name)
+
+    def all_jobs(self) -> list[SimJob]:
+        """Return every job that was saved, the oldest first."""
+        return self._file.jobs()
+
+    def _forget_saved(self) -> None:
+        for name, record in self._changed.items():
+            if isinstance(record, SimJob) and record.is_ in OVER:
+                del self.jobs[name]
+        self._changed.clear()
 
     @property
     def origin(self) -> TimeOrigin | None:
@@ -153,7 +170,7 @@ class World:
 
     def submit(self, job: Job) -> None:
         """Take a job. Raises OSError if its folder cannot be read."""
-        known = self.jobs.get(job.name)
+        known = self.job(job.name)
         if known is not None and known.is_ is not JobIs.REFUSED:
             self.reports.extend(self.history(known))
             return
@@ -173,7 +190,7 @@ class World:
         self._serve()
 
     def cancel(self, name: str) -> None:
-        job = self.jobs.get(name)
+        job = self.job(name)
         if job is None or job.is_ is JobIs.REFUSED:
             self.reports.append(JobRefused(self.now, name, "it never reached the cluster"))
         elif job.is_ is JobIs.ENDED:
@@ -397,7 +414,8 @@ class World:
                 self.started.append(record.name)
         for record in sorted(waiting, key=lambda record: record.requested):
             (self._submissions if isinstance(record, SimJob) else self._launches).append(record.name)
-        self._changed.clear()
+        self._changed = {name: job for name, job in self.jobs.items() if job.is_ in OVER}
+        self._forget_saved()
 
     def _set_due(self, record: SimCluster | SimJob, at: float) -> None:
         record.due_at = at
@@ -406,8 +424,8 @@ class World:
             heapq.heappush(self._due, (at, self._order(), isinstance(record, SimJob), record.name))
 
     def _is_due(self, at: float, _: int, is_job: bool, name: str) -> bool:
-        record = self.jobs[name] if is_job else self.clusters[name]
-        return record.due_at == at
+        record = self.jobs.get(name) if is_job else self.clusters[name]
+        return record is not None and record.due_at == at
 
     def _touch(self, record: SimCluster | SimJob) -> None:
         self._changed[record.name] = record
