@@ -9,3 +9,6 @@ NO_SEED = "none"
 """The code fixes its own seed: its repeats are the same run, and no evidence."""
 ADDED_SEED = "added"
 """The session's copy of the code was changed to read the variable SEED."""
+
+IS_A_SEED = "it is a seed"
+"""The reason why no proposal varies a knob that the code seeds itself with."""

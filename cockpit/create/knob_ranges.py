@@ -7,6 +7,7 @@ from cockpit.core.errors import CockpitError
 from cockpit.core.events import Event, Said, Trouble
 from cockpit.core.knobs import KnobRange
 from cockpit.core.model import Value
+from cockpit.core.seeds import IS_A_SEED
 from cockpit.core.session import Session
 from cockpit.read.knobs import NO_RANGE, reason_of
 from cockpit.science.knob_names import exclusion
@@ -16,6 +17,7 @@ from cockpit.variant.editable import Place, places
 from cockpit.variant.errors import VariantError
 from cockpit.variant.knobs.constants import find_constants, no_such_constant
 from cockpit.variant.knobs.knob_hints import comments, given_by_callers, limits, stated_ranges
+from cockpit.variant.seeding import seeding_knobs
 
 MOST_NAMED = 2
 """Knobs that a sentence of the note names; of more, it counts the others."""
@@ -44,6 +46,8 @@ def knob_ranges(
         for own, comment in comments(source, path).items():
             if reason := exclusion(own, comment):
                 found[names[Place(path, own)]] = KnobRange(excluded=reason)
+        for own in seeding_knobs(source, path):
+            found[names[Place(path, own)]] = KnobRange(excluded=IS_A_SEED)
         for own in given_by_callers(source, path):
             found[names[Place(path, own)]] = KnobRange(excluded="its callers give another value")
     for name, setting in settings.items():

@@ -3,9 +3,11 @@
 import re
 from functools import lru_cache
 
+from cockpit.core.seeds import IS_A_SEED
+
 # Patterns and not compiled ones: `re` keeps those it has used, and the first paint needs none.
 _REASONS: tuple[tuple[str, str], ...] = (
-    ("it is a seed", r"(.*_)?(SEED|RNGSEED|RANDOMSEED)(_.*)?|MANUALSEED"),
+    (IS_A_SEED, r"(.*_)?(SEED|RNGSEED|RANDOMSEED|RANDOM_STATE)(_.*)?|MANUALSEED"),
     (
         "it measures rather than trains",
         r"""(.*_)?(EVAL|EVALUATION|VAL|VALID|VALIDATION|TEST|LOG|LOGGING|PRINT|REPORT|SAVE|CHECKPOINT|CKPT|PROFILE

@@ -33,6 +33,10 @@ _CHOOSES_DATA = re.compile(r"split|fold|shuffle|sample|resample|make_|load|fetch
 
 _ORDERS = frozenset({"shuffle", "permutation", "permuted", "sample", "choice", "choices"})
 """Methods by which a generator that is made for one call chooses the data: `Random(42).shuffle(files)`."""
+_NEW_EACH_TIME = re.compile(
+    r"time\w*|now|today|perf_counter\w*|monotonic\w*|urandom|rand\w*|getrandbits|token_\w+|getpid|uuid\w*|entropy|hash"
+)
+"""Functions whose value is another one in each run."""
 
 
 class Seeding(NamedTuple):
@@ -59,6 +63,12 @@ def find_seeding(sources: Mapping[str, str]) -> Seeding:
     return Seeding(preferred, next(iter(options), ""), {path: lines for path, lines in fixed.items() if lines})
 
 
+def seeding_knobs(source: str, path: str) -> set[str]:
+    """Return the knobs that a Python file seeds itself with, whatever their names say. Raises VariantError for one that
+    does not compile."""
+    return _given_to_seeders(parse(source, path)) if path.endswith(".py") else set()
+
+
 def with_seed(source: str) -> str:
     """Return the source with each number that it seeds itself with replaced by the run's seed, that number if none."""
     parsed = parse(source)
@@ -69,8 +79,14 @@ def with_seed(source: str) -> str:
     module = "os" if imports_os else '__import__("os")'
     nodes = _literals(parsed)
     return replace_literals(
-        source, [(node, f'int({module}.environ.get("{VARIABLE}") or {ast.unparse(node)})') for node in nodes]
+        source, [(node, _typed(node, f'{module}.environ.get("{VARIABLE}") or {ast.unparse(node)}')) for node in nodes]
     )
+
+
+def _typed(literal: ast.expr, text: str) -> str:
+    """Return an expression with the type of a literal."""
+    is_text = isinstance(literal, ast.Constant) and isinstance(literal.value, str)
+    return f"({text})" if is_text else f"int({text})"
 
 
 def _variables(parsed: Parsed) -> Iterator[str]:
@@ -132,18 +148,44 @@ def _in_calls(parsed: Parsed) -> Iterator[ast.expr]:
         if not isinstance(node, ast.Call) or id(node) in ordering:
             continue
         if (seed := _seed_given(node)) is not None:
-            yield from (
-                child for child in ast.walk(seed) if isinstance(child, ast.Constant) and type(child.value) is int
-            )
+            if isinstance(seed, ast.Constant) and isinstance(seed.value, str):
+                yield seed
+            elif _is_the_same_each_time(seed):
+                yield from (child for child in ast.walk(seed) if isinstance(child, ast.expr) and _is_whole(child))
         elif not _CHOOSES_DATA.search(_called(node)):
             yield from (word.value for word in node.keywords if word.arg in _SEED_WORDS and _is_whole(word.value))
 
 
 def _in_knobs(parsed: Parsed) -> Iterator[ast.expr]:
+    calls = [node for node in parsed.nodes if isinstance(node, ast.Call) and _called(node) != "dict"]
+    keywords = {id(word.value) for call in calls for word in call.keywords}
+    given = _given_to_seeders(parsed)
     for name, knob in find_knobs(parsed).knobs.items():
-        is_read = name.startswith(("env.", "args.")) or name.endswith(".random_state")
-        if not is_read and is_seed_name(name) and _is_whole(knob.node):
+        holder, _, last = name.rpartition(".")
+        is_of_split = last == "random_state" and (id(knob.node) in keywords or _CHOOSES_DATA.search(holder))
+        is_read = name.startswith(("env.", "args.")) or is_of_split
+        if not is_read and (name in given or is_seed_name(name)) and _is_whole(knob.node):
             yield knob.node
+
+
+def _given_to_seeders(parsed: Parsed) -> set[str]:
+    """Return the whole-numbered knobs that the code names in the seed of a seeding function: `random.seed(RUN)`."""
+    calls = (node for node in parsed.nodes if isinstance(node, ast.Call))
+    seeds = [seed for call in calls if (seed := _seed_given(call)) is not None and _is_the_same_each_time(seed)]
+    named = {node.id for seed in seeds for node in ast.walk(seed) if isinstance(node, ast.Name)}
+    held = {node.attr for seed in seeds for node in ast.walk(seed) if isinstance(node, ast.Attribute)}
+    knobs = find_knobs(parsed).knobs
+    return {
+        name
+        for name, knob in knobs.items()
+        if type(knob.value) is int and (name in named or ("." in name and name.rpartition(".")[2] in named | held))
+    }
+
+
+def _is_the_same_each_time(seed: ast.expr) -> bool:
+    """Return True for a seed that no clock and no other chance enters."""
+    called = (_called(node) for node in ast.walk(seed) if isinstance(node, ast.Call))
+    return not any(map(_NEW_EACH_TIME.fullmatch, called))
 
 
 def _is_whole(node: ast.expr) -> bool:

@@ -8,6 +8,7 @@ import msgspec
 
 from cockpit.core.intents import REPLICATES_AT_MOST, AnyIntent, Arm, Draft, EditProposal, Propose, size_problem
 from cockpit.core.model import Change, Experiment, Value, Wave
+from cockpit.core.seeds import IS_A_SEED
 from cockpit.core.state import State, constants_of
 from cockpit.decide.intents.request import Prepared, Refused, waiting_proposal
 from cockpit.variant.editable import accepted_in
@@ -175,10 +176,10 @@ def _build(
 
 def _fixed(state: State, names: Iterable[str]) -> str:
     """Return the refusal of a change of a seed or of a pinned constant; empty if none of the names is one."""
-    fixed = list(names)
-    if seeds := ", ".join(name for name in fixed if is_seed_name(name)):
-        return f"{seeds} cannot be varied: it is a seed, and a lucky seed is not a gain"
-    ranges = state.session.ranges
+    fixed, ranges = list(names), state.session.ranges
+    seeds = [name for name in fixed if is_seed_name(name) or (name in ranges and ranges[name].excluded == IS_A_SEED)]
+    if seeds:
+        return f"{', '.join(seeds)} cannot be varied: it is a seed, and a lucky seed is not a gain"
     pinned = ", ".join(name for name in fixed if name in ranges and ranges[name].pinned)
     if not pinned:
         return ""

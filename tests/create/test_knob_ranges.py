@@ -51,6 +51,19 @@ def test_search_varies_what_trains_within_its_range() -> None:
     assert space["activation"] == Choice(("gelu", "relu", "silu"))
 
 
+@pytest.mark.parametrize(
+    ("source", "seed"),
+    [
+        ("LR = 0.1\nMAGIC = 42\nrandom.seed(MAGIC)\n", "MAGIC"),
+        ("LR = 0.1\ndef main(run=3):\n    rng = np.random.default_rng(run)\n", "main.run"),
+        ("LR = 0.1\nparams = {'random_state': 7}\n", "params.random_state"),
+    ],
+)
+def test_search_varies_no_knob_that_the_code_seeds_itself_with(source: str, seed: str) -> None:
+    constants = find_constants(source)
+    assert seed in constants and list(search_space(constants, ranges({}, source))) == ["LR"]
+
+
 TWO_LINES = 2 * 66
 """Characters of two lines of the talk at 80 columns."""
 VARIED = "knobs; `:knob` lists them all"

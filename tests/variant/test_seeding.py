@@ -23,6 +23,10 @@ FIXED = [
     ("rng = random.Random(7)\nbits = np.random.Generator(np.random.PCG64(3))\n", (1, 2)),
     ("m = RandomForestClassifier(n_estimators=9, random_state=42)\na = train_test_split(x, random_state=3)\n", (1,)),
     ("Trainer(TrainingArguments(seed=42))\n", (1,)),
+    ("MAGIC = 42\nrandom.seed(MAGIC)\n", (1,)),
+    ("def main(run=3):\n    rng = np.random.default_rng(run + rank)\n", (1,)),
+    ("random.seed('fixed')\n", (1,)),
+    ("params = {'random_state': 7, 'num_leaves': 31}\n", (1,)),
 ]
 
 
@@ -52,7 +56,9 @@ def test_a_variable_or_an_option_that_takes_the_seed_is_found(source: str, varia
 @pytest.mark.parametrize(
     "source",
     ["x = random.random()\n", "random.seed()\n", "split(x, random_state=3)\n", "mean_over_seeds(5)\n", "d.key(0)\n",
-     "random.Random(42).shuffle(files)\n", "order = np.random.default_rng(0).permutation(9)\n"],
+     "random.seed(time.time_ns() % 1000)\n", "torch.manual_seed(os.getpid() + 42)\n",
+     "N = 3\nrandom.seed(time.time() + N)\n", "random.Random(42).shuffle(files)\n",
+     "order = np.random.default_rng(0).permutation(9)\n"],
 )  # fmt: skip
 def test_code_that_never_seeds_itself_is_left_to_its_measured_repeats(source: str) -> None:
     assert not find_seeding({"train.py": source}).is_fixed

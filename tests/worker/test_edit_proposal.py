@@ -3,13 +3,16 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cockpit.control.verbs import verb
 from cockpit.core.events import IncumbentSet
 from cockpit.core.fold import fold
 from cockpit.core.intents import Arm, Draft, EditProposal, Propose
+from cockpit.core.knobs import KnobRange
 from cockpit.core.model import Change, Value
+from cockpit.core.seeds import IS_A_SEED
 from cockpit.core.state import State, constants_of
 from cockpit.decide.handle_intents import handle_intent
 from cockpit.decide.intents.request import Refused
@@ -73,6 +76,14 @@ def test_a_seed_is_refused_as_a_factor_in_one_sentence(proposed: tuple[VariantSt
     prepared = prepare(store, state, Propose(Draft("ada", "Luck?", arms=arms)), "ada", 1.0)
     assert prepared is not None and [each.change.constants for each in prepared.experiments] == [{"MATRIX_LR": 0.01}]
     assert "a lucky seed is not a gain" in prepared.problems[0]
+
+
+def test_a_knob_that_the_code_seeds_itself_with_is_refused_too(proposed: tuple[VariantStore, State]) -> None:
+    store, state = proposed
+    ranges = {"DEPTH": KnobRange(excluded=IS_A_SEED)}
+    seeded = msgspec.structs.replace(state, session=msgspec.structs.replace(state.session, ranges=ranges))
+    with pytest.raises(Refused, match="DEPTH cannot be varied: it is a seed"):
+        prepare(store, seeded, Propose(Draft("ada", "Luck?", factors={"DEPTH": [1, 2]})), "ada", 1.0)
 
 
 def test_an_edit_keeps_the_commits_of_the_arms_that_it_leaves_alone(proposed: tuple[VariantStore, State]) -> None:
