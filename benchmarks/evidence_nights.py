@@ -9,13 +9,15 @@ SD. One run's SD is the unit of every gain. `--correlation` is that of the noise
 
 import argparse
 import multiprocessing
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from benchmarks.evidence import CONDITIONS, OUTLIER_REACH_SDS, Condition
-from cockpit.core.model import Attempt, AttemptKind, AttemptStatus, ExperimentStatus, Value
+from benchmarks.evidence_fates import UNTESTED, Fate, fate_of_lost
+from cockpit.core.model import Attempt, AttemptKind, AttemptStatus, Estimate, Experiment, ExperimentStatus, Value
 from cockpit.core.state import WITHOUT, State
 from tests.decide.world import RUN_S, World
 
@@ -47,15 +49,12 @@ CHANGES = 1_000
 class Night(NamedTuple):
     """One night's arms of which the truth is known."""
 
-    offered: int
-    """Changes with a real gain of which an arm began a test."""
-    found: int
-    """Real gains that were kept for a class on which they hold, and not dropped again."""
+    fates: Counter[tuple[str, Fate]]
+    """The fates of the changes with a real gain of which an arm ran, each with its kind."""
     keeps: int
     false: int
     """Keeps of a change without a gain, or for a class on which it has none."""
     tests: int
-    arms: int
     ablated: int
     """Kept changes that an ablation measured."""
     dropped: int
@@ -64,6 +63,20 @@ class Night(NamedTuple):
     """The real gains among those."""
     ablation_runs: float
     """Share of the night's runs that ablations took."""
+
+    @property
+    def found(self) -> int:
+        """Real gains that were kept for a class on which they hold, and not dropped again."""
+        return sum(count for (_, fate), count in self.fates.items() if fate is Fate.KEPT)
+
+    @property
+    def screened(self) -> int:
+        return self.fates.total()
+
+    @property
+    def offered(self) -> int:
+        """Real gains of which an arm began a test."""
+        return sum(count for (_, fate), count in self.fates.items() if fate not in UNTESTED)
 
 
 class Fleet:
@@ -135,31 +148,44 @@ class Fleet:
         """Compare what became of the arms with the truth."""
         ended = {run.experiment for run in state.attempts.values() if run.status is AttemptStatus.ENDED}
         ablations = set(state.ablations)
-        arms = (one for name, one in state.experiments.items() if name not in ablations)
-        change_of = {one.id: next(iter(one.change.constants), "") for one in arms}
-        ran = [one for one in change_of if one in ended and change_of[one] in self.effects]
-        tested = [one for one in ran if state.experiments[one].test_level]
-        offered = {change_of[one] for one in tested if self.effects[change_of[one]] < 0}
-        keeps = [one for one in state.incumbencies if change_of.get(one.experiment) in self.effects]
-        real = set()
-        false = 0
-        for one in keeps:
-            change = change_of[one.experiment]
-            claimed = one.estimate.hardware if one.estimate else ""
-            if self.effects[change] < 0 and (change not in self.one_class or claimed == "H100"):
-                real.add(change)
-            else:
-                false += 1
-        left_out = (state.experiments[name] for name in state.ablations)
-        measured = [ablation for ablation in left_out if ablation.estimate is not None]
-        dropped = {
-            next(iter(ablation.change.constants)) for ablation in measured if ablation.status is ExperimentStatus.KEPT
-        }
-        taken = sum(run.experiment in ablations for run in state.attempts.values())
+        arms_of: dict[str, list[Experiment]] = defaultdict(list)
+        for name, one in state.experiments.items():
+            change = next(iter(one.change.constants), "")
+            if name not in ablations and change in self.effects:
+                arms_of[change].append(one)
+        ran = {change: [one for one in arms if one.id in ended] for change, arms in arms_of.items()}
+        change_of = {one.id: change for change, arms in arms_of.items() for one in arms}
+        keeps = [(change_of[one.experiment], one) for one in state.incumbencies if one.experiment in change_of]
+        real = {change for change, one in keeps if self._holds(change, one.estimate)}
+        false = sum(not self._holds(change, one.estimate) for change, one in keeps)
+        measured = [one for name in state.ablations if (one := state.experiments[name]).estimate is not None]
+        dropped = {next(iter(one.change.constants)) for one in measured if one.status is ExperimentStatus.KEPT}
+        fates = {change: Fate.DROPPED if change in dropped else Fate.KEPT for change in real}
+        fates |= {change: Fate.WRONG_CLASS for change, _ in keeps if change not in real}
+        gains = [change for change, arms in ran.items() if arms and self.effects[change] < 0]
         return Night(
-            len(offered), len(real - dropped), len(keeps), false, len(tested), len(ran), len(measured), len(dropped),
-            len(real & dropped), taken / len(state.attempts),
-        )  # fmt: skip
+            fates=Counter(
+                (self._kind_of(change), fates.get(change) or fate_of_lost(state, arms_of[change])) for change in gains
+            ),
+            keeps=len(keeps),
+            false=false,
+            tests=sum(one.test_level > 0 for arms in ran.values() for one in arms),
+            ablated=len(measured),
+            dropped=len(dropped),
+            lost=len(real & dropped),
+            ablation_runs=sum(run.experiment in ablations for run in state.attempts.values()) / len(state.attempts),
+        )
+
+    def _holds(self, change: str, claimed: Estimate | None) -> bool:
+        """Return True if the change has a real gain on the class that its keep claims."""
+        hardware = claimed.hardware if claimed else ""
+        return self.effects[change] < 0 and (change not in self.one_class or hardware == "H100")
+
+    def _kind_of(self, change: str) -> str:
+        """Return the kind of a change under the condition; empty for a usual one."""
+        if self.condition.arm_sd != 1 and change in self.noisy:
+            return "noisier arms"
+        return "H100 only" if change in self.one_class else ""
 
 
 def night(
@@ -195,7 +221,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="conditions whose name has this in it")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
-    print("found of offered with its error; false keeps of all keeps; null nights with a false keep")
+    print("gains found of those offered to tests and of all screened; false keeps of all keeps; null nights with one")
     with multiprocessing.get_context("fork").Pool(options.processes) as pool:
         for condition in (one for one in NIGHT_CONDITIONS if options.only in one.name):
             tasks = [(condition, seed, 0.0, 0.0, options.correlation, options.runs) for seed in range(options.null)]
@@ -208,20 +234,39 @@ def main() -> None:
 
 
 def line(name: str, null: list[Night], power: list[Night]) -> str:
-    """Word one condition. The error of the share found is that of a ratio over nights."""
-    found, offered = (np.array([getattr(one, what) for one in power], dtype=float) for what in ("found", "offered"))
-    share = found.sum() / max(1.0, offered.sum())
-    error = float(np.sqrt(((found - share * offered) ** 2).sum())) / max(1.0, offered.sum())
+    """Word one condition: the gains found of those whose test began and of all screened, and what became of each."""
+    found = sum(one.found for one in power)
+    shares = ", ".join(f"of {what} {_share(power, what)}" for what in ("offered", "screened"))
     false, keeps = sum(one.false for one in power), sum(one.keeps for one in power)
     fooled = sum(one.false > 0 for one in null)
     tests = sum(one.tests for one in [*null, *power]) / max(1, len(null) + len(power))
     ablated, dropped, lost = (sum(getattr(one, what) for one in power) for what in ("ablated", "dropped", "lost"))
     taken = sum(one.ablation_runs for one in power) / max(1, len(power))
+    fates = sum((one.fates for one in power), Counter[tuple[str, Fate]]())
     return (
-        f"{name:<26} found {found.sum():.0f}/{offered.sum():.0f} {share:.0%}±{error:.0%}; false {false}/{keeps}; "
+        f"{name:<26} found {found} {shares}; false {false}/{keeps}; "
         f"null nights {fooled}/{len(null)}; {tests:.0f} tests a night; {ablated} changes ablated in {taken:.1%} of the "
-        f"runs, {dropped} dropped, {lost} of them real"
+        f"runs, {dropped} dropped, {lost} of them real" + "".join(_fates(fates, kind) for kind in _kinds(fates))
     )
+
+
+def _share(power: list[Night], what: str) -> str:
+    """Word the gains found of those that were offered or screened, with the error of a ratio over nights or the
+    binomial one, whichever is larger."""
+    found, of = (np.array([getattr(one, each) for one in power], dtype=float) for each in ("found", what))
+    total = max(1.0, of.sum())
+    share = found.sum() / total
+    over_nights = float(np.sqrt(((found - share * of) ** 2).sum())) / total
+    return f"{total:.0f} {share:.0%}±{max(over_nights, float(np.sqrt(share * (1 - share) / total))):.0%}"
+
+
+def _kinds(fates: Counter[tuple[str, Fate]]) -> list[str]:
+    return sorted({kind for kind, _ in fates})
+
+
+def _fates(fates: Counter[tuple[str, Fate]], kind: str) -> str:
+    counts = ", ".join(f"{fate} {count}" for fate in Fate if (count := fates[kind, fate]))
+    return f"\n    {kind or 'usual arms'}: {counts}"
 
 
 if __name__ == "__main__":
