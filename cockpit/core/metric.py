@@ -248,7 +248,7 @@ _HIGHER_IS_BETTER = re.compile(
     r"|tok(?:ens)?_?(?:/|per)_?s(?:ec)?|(?:gb|tb|m?fl?ops|tflops|gflops)(?:/|_?per_?)?s?|speed_?up|mfu|correct"
     r"|hits?@\d+|hit_rate|success(?:_rate)?|(?<!neg_)(?<!negative_)log_?likelihood|(?<!log_)likelihood|elbo|kappa|gini"
     r"|jaccard|lift|roi|cagr|bandwidth|occupancy|utili[sz]ation|coverage|proved|compression_ratio|similarity|silhouette"
-    r"|modularity|lddt|exact_match|fitness|utility|reliability|robustness|yield)(?![a-z])"
+    r"|modularity|lddt|area under \w+|area_under_\w+|exact_match|fitness|utility|reliability|robustness|yield)(?![a-z])"
 )
 _LOWER_IS_BETTER = re.compile(
     r"(?i)(?<![a-z])(?:loss|bpb|bpc|ppl|perplexity|err(?:or)?s?|rmse|mse|mae|s?mape|crps|nll|wer|cer|eer|fid|lpips|brier"

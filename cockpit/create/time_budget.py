@@ -36,6 +36,8 @@ class OwnBudget(NamedTuple):
     """0 if the code names none, or several."""
     place: str = ""
     """The file and the name, in a clause; empty for a number that a loop of the script ends with."""
+    is_sure: bool = True
+    """False for a name such as max_seconds, which may be another time than the training's."""
     reads_variable: bool = False
     """A file of the repository, or the command, has the variable that tells a run its training time."""
 
@@ -56,7 +58,7 @@ def own_budget(store: VariantStore, commit: str, repo: Path, words: Sequence[str
             if len({*named.values()}) > 1:
                 return OwnBudget(reads_variable=reads)
             name, seconds = next(iter(named.items()))
-            return OwnBudget(seconds, f"{path} sets {name} to {seconds:g} s", reads)
+            return OwnBudget(seconds, f"{path} sets {name} to {seconds:g} s", "budget" in name.lower(), reads)
     values = {name: _number(value) for path in ordered for name, value in constants[path].items()}
     limits = {limit for path in store.files for limit in clock_limits(texts[path], values)}
     return OwnBudget(limits.pop() if len(limits) == 1 else 0.0, reads_variable=reads)
@@ -73,15 +75,19 @@ def budget_of(given_s: float, preset: str, own: OwnBudget) -> float:
 
 def check_time_budget(given_s: float, own: OwnBudget) -> None:
     """Refuse a training time that the code overrules."""
-    if given_s and own.place and own.seconds != given_s and not own.reads_variable:
+    if given_s and own.place and own.is_sure and own.seconds != given_s and not own.reads_variable:
         raise CreateError(
             f"[research] time_budget_s: {given_s:g} s has no effect, because {own.place}, and no file reads {VARIABLE}:"
-            " change it there and commit, and leave the setting out"
+            " change it there and commit, and leave the setting out; if that is another time, let --command start with"
+            f" env {VARIABLE}={given_s:g}"
         )
 
 
 def budget_note(given_s: float, own: OwnBudget) -> str:
-    """Return the sentence on a training time that ends no run; empty if there is none."""
+    """Return the sentence on a training time that ends no run, or that was guessed by an unsure name; empty if there
+    is none."""
+    if own.place and not own.is_sure and not given_s:
+        return f"{own.place}, which is taken for the training time of a run: --time-budget gives another"
     if not given_s or own.seconds == given_s or own.reads_variable:
         return ""
     return (

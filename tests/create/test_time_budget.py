@@ -29,14 +29,7 @@ def made(place: Path, train: str, prepare: str = "", **research: object) -> tupl
         ("", "TIME_BUDGET = 2\n", 2.0),
         ("TIME_BUDGET = 60\n", "TIME_BUDGET = 2\n", 2.0),
         ("TIME_BUDGET = 60\n", "", 60.0),
-        ("TRAIN_MINUTES = 5\n", "", 300.0),
-        ("MAX_WALLCLOCK_SECONDS = 600\n", "", 600.0),
         ("from dataclasses import dataclass\n@dataclass\nclass Config:\n    time_budget_s: float = 7.0\n", "", 7.0),
-        (
-            "import argparse\np = argparse.ArgumentParser()\np.add_argument('--max-seconds', type=int, default=9)\n",
-            "",
-            9.0,
-        ),
         ("training_time = 0\nEVAL_SECONDS = 3\ntrain_min = 4\n", "", 0.0),
         ("TIME_BUDGET = 60\nmax_seconds = 90\n", "", 0.0),
         (LOOP + "while time.time() - t0 < 4:\n    pass\n", "", 4.0),
@@ -48,6 +41,26 @@ def test_the_training_time_is_the_one_that_the_code_names(
     tmp_path: Path, train: str, prepare: str, seconds: float
 ) -> None:
     assert made(tmp_path, train, prepare) == (seconds, [])
+
+
+@pytest.mark.parametrize(
+    ("train", "name", "seconds"),
+    [
+        ("TRAIN_MINUTES = 5\n", "TRAIN_MINUTES", 300.0),
+        ("MAX_WALLCLOCK_SECONDS = 600\n", "MAX_WALLCLOCK_SECONDS", 600.0),
+        (
+            "import argparse\np = argparse.ArgumentParser()\np.add_argument('--max-seconds', default=9)\n",
+            "args.max_seconds",
+            9.0,
+        ),
+    ],
+)
+def test_a_name_that_may_be_another_time_is_told_and_gives_way(
+    tmp_path: Path, train: str, name: str, seconds: float
+) -> None:
+    taken = f"train.py sets {name} to {seconds:g} s, which is taken for the training time of a run"
+    assert made(tmp_path / "guessed", train) == (seconds, [f"{taken}: --time-budget gives another"])
+    assert made(tmp_path / "given", train, time_budget_s=30)[0] == 30.0
 
 
 @pytest.mark.parametrize(
@@ -76,9 +89,18 @@ def test_a_setting_that_the_code_overrules_is_refused_with_its_place(tmp_path: P
         made(tmp_path, "", "TIME_BUDGET = 2\n", time_budget_s=30)
     assert str(refused.value) == (
         "[research] time_budget_s: 30 s has no effect, because prepare.py sets TIME_BUDGET to 2 s, and no file reads"
-        " COCKPIT_TIME_BUDGET_S: change it there and commit, and leave the setting out"
+        " COCKPIT_TIME_BUDGET_S: change it there and commit, and leave the setting out; if that is another time, let"
+        " --command start with env COCKPIT_TIME_BUDGET_S=30"
     )
     assert not (tmp_path / "sessions").exists()
+    told = made(
+        tmp_path / "another",
+        "",
+        "TIME_BUDGET = 2\n",
+        time_budget_s=30,
+        command="env COCKPIT_TIME_BUDGET_S=30 python3 train.py",
+    )
+    assert told == (30.0, [])
 
 
 @pytest.mark.parametrize(

@@ -189,6 +189,14 @@ def test_names_are_offered_where_none_looks_like_a_score() -> None:
         (r'print(f"\rval_acc: {acc:.4f}", end="")', ["val_acc"]),
         (r'print(f"\x1b[1mval_acc\x1b[0m: {acc:.4f}")', ["val_acc"]),
         (r'print("\033[32mval_acc: %.4f\033[0m" % acc)', ["val_acc"]),
+        (
+            'print(f"val bits per byte: {b:.3f}, train bits per byte: {c:.3f}")',
+            ["val bits per byte", "train bits per byte"],
+        ),
+        ('print("Win rate %d%%" % w)', ["Win rate"]),
+        ('print("Win rate {:.0%}".format(w))', ["Win rate"]),
+        ('print("Elapsed time %.2f s" % t)', ["Elapsed time"]),
+        ('print("error %s" % e, "loading {}".format(p))', []),
         ('print("hello")', []),
         ("print(x)", []),
         ("def (", []),
@@ -239,12 +247,32 @@ def test_a_build_file_shows_the_command_where_no_document_does() -> None:
         ("log-likelihood: -123.4", ["log-likelihood"]),
         ("precision: 0.8\nf1: 0.7", ["f1"]),
         ("win rate: 55%", ["win rate"]),
+        ("Win rate 55%", ["Win rate"]),
+        ("bits per byte: 1.03", ["bits per byte"]),
+        ("train bits per byte = 0.98\nval bits per byte = 1.03", ["val bits per byte"]),
+        ("tokens per second: 9000", ["tokens per second"]),
+        ("Elapsed time: 3.2 s", []),
+        ("error 404", []),
     ],
 )
 def test_the_output_of_a_run_names_likely_metrics(output: str, names: list[str]) -> None:
     printed = names_in_output(output)
     found = metric_in_output(listed(), [one for one, _ in printed.values()])
     assert ([one.value for one in found.candidates] or [found.value] * bool(found.value)) == names
+
+
+@pytest.mark.parametrize("line", ['print(f"Elapsed time: {t:.2f} s")', 'print("total time =", t)', 'print("time:", t)'])
+def test_a_time_is_the_metric_where_documents_call_speed_the_goal(line: str) -> None:
+    goal, command = "Make it as fast as possible.\n", "\n    $ python main.py\n"
+    found = guessed(README_md=goal + command, main_py=f"N = 3\n{line}\n")
+    assert (
+        found.metric.value.lower().endswith("time")
+        and found.metric.evidence == "README.md line 1; main.py line 2 prints it"
+    )
+    assert (found.direction.value, found.questions) == (Direction.MIN, [])
+    assert guessed(README_md=command, main_py=f"N = 3\n{line}\n").metric.value == ""
+    scored = guessed(README_md=goal + command, main_py=f'{line}\nprint("val_acc:", a)\n')
+    assert scored.metric.value == "val_acc"
 
 
 def test_the_last_number_of_a_name_is_shown() -> None:

@@ -9,13 +9,19 @@ from cockpit.variant.syntax import nodes_in, tree_of
 
 NAMES_AT_MOST = 200
 EXPRESSION_CHARACTERS = 60
-_BEFORE = re.compile(
-    r"([A-Za-z][\w.@/^-]*(?: [A-Za-z][\w.@/^-]*)?)[\"']?(?: ?\([^()\d]{1,40}\)\s*[:=])?\s*[:=]?\s*$", re.ASCII
+NAME = (
+    r"(?:(?:train|val|valid|test|eval|mean|avg|final)\w{0,7} )?"
+    r"[A-Za-z][\w.@/^-]{0,40} (?:per|under) [A-Za-z][\w.@/^-]{0,40}"
+    r"|[A-Za-z][\w.@/^-]{0,60}(?: [A-Za-z][\w.@/^-]{0,60})?"
 )
+"""One or two words, or those of a rate: `val bits per byte`."""
+_SLOT_TEXT = r"%[\d.+-]*l?[fged]|\$?\{[^{}]{0,60}\}"
+_BEFORE = re.compile(rf"({NAME})[\"']?(?: ?\([^()\d]{{1,40}}\)\s*[:=])?\s*[:=]?\s*$", re.ASCII)
 """The name at the end of a text that a number follows. A remark in brackets may stand between them."""
 _IN_TEMPLATE = re.compile(
-    r"([A-Za-z][\w.@/^-]*(?: [A-Za-z][\w.@/^-]*)?)\s*[:=]\s*(?:%[\d.+-]*l?[fgeds]|\$?\{[^{}]{0,60}\}|[-+]?\.?\d)",
-    re.ASCII,
+    rf"({NAME})\s*[:=]\s*(?:{_SLOT_TEXT}|%[\d.+-]*s|[-+]?\.?\d)"
+    rf"|((?:[A-Za-z][\w/-]* )?(?:rate|accuracy|score|reward|return|time))\s(?:{_SLOT_TEXT})",
+    re.ASCII | re.IGNORECASE,
 )
 _PRINTS = re.compile(r"print|console\.log|\becho\b|\bputs\b|cout|ReportMetric|fmt\.|write", re.IGNORECASE)
 _SLOT = re.compile(r"%[\d.+-]*[fgedsr]|\{[^{}]{0,30}\}")
@@ -137,7 +143,7 @@ def _in_template(text: str, line: int, values: Sequence[ast.expr] = ()) -> Itera
         at = len(_SLOT.findall(text, 0, found.end())) - 1
         value = _expression(values[at]) if 0 <= at < len(values) else ""
         before = text[: found.start()]
-        yield Printed(found[1], line, bool(STEP.search(before)), value, _last_word(before))
+        yield Printed(found[1] or found[2], line, bool(STEP.search(before)), value, _last_word(before))
 
 
 def _last_word(text: str) -> str:

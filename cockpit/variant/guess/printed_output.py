@@ -6,12 +6,12 @@ Libraries print many scores: `val_accuracy: 0.91` of Keras, `{'eval_loss': 0.4}`
 import re
 from collections.abc import Iterator
 
-from cockpit.variant.guess.printed import STEP, Printed
+from cockpit.variant.guess.printed import NAME, STEP, Printed
 
 LINE_CHARACTERS = 500
 NAMES_AT_MOST = 50
 _NAMED = re.compile(
-    r"(?<![\w./-])([A-Za-z][\w.@/^-]{0,40}(?: [A-Za-z][\w.@/^-]{0,40})?)[\"']?\s{0,20}[:=]\s{0,20}"
+    rf"(?<![\w./-])({NAME})[\"']?\s{{0,20}}[:=]\s{{0,20}}"
     r"([-+]?\.?\d[\w.+-]{0,30})",
     re.ASCII,
 )
@@ -23,6 +23,12 @@ _IN_SENTENCE = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 """A score with words between its name and its number: `Accuracy of the network on the 10000 test images: 54 %`."""
+_WITHOUT_SIGN = re.compile(
+    r"(?<![\w./-])((?:[A-Za-z]\w{0,20} )?(?:accuracy|score|reward|return|(?:win|hit|success|pass) rate))\s{1,20}"
+    r"([-+]?(?:\d{0,15}\.\d{1,15}%?|\d{1,15}%))(?![\w.])",
+    re.ASCII | re.IGNORECASE,
+)
+"""A score and its number with a blank alone between them: `Win rate 55%`."""
 _BENCHMARKED = re.compile(r"(?<=\s)([-+]?\.?\d[\d.eE+-]{0,30}) ([A-Za-z][\w.@/-]{0,40})", re.ASCII)
 """A value and its name on a line of a Go benchmark."""
 
@@ -42,5 +48,5 @@ def _named_in(line: str) -> Iterator[tuple[str, str, int]]:
     if line.startswith("Benchmark"):
         yield from ((one[2], one[1], one.start()) for one in _BENCHMARKED.finditer(line))
         return
-    for shape in (_NAMED, _IN_SENTENCE):
+    for shape in (_NAMED, _IN_SENTENCE, _WITHOUT_SIGN):
         yield from ((one[1], one[2], one.start()) for one in shape.finditer(line))

@@ -13,23 +13,37 @@ from cockpit.core.metric import NAME_CHARACTERS, Direction, MetricError, check_n
 from cockpit.variant.guess.commands import Command, documented_commands, files_of, is_run, other_commands
 from cockpit.variant.guess.listing import Candidate, Guessed, Listing, settled
 from cockpit.variant.guess.printed import Printed, imported_modules, named_scripts, printed_in_text, printed_names
-from cockpit.variant.guess.statements import Statement, edited_files, fixed_files, metric_statements, told_words
+from cockpit.variant.guess.statements import (
+    Statement,
+    edited_files,
+    fixed_files,
+    metric_statements,
+    told_words,
+    wants_speed,
+)
 
 CANDIDATES_AT_MOST = 6
 _SCORE = re.compile(
     r"(?:^|[ _/.-])(?:loss|bpb|bpc|ppl|perplexity|acc|accuracy|error|rmse|mse|mae|nll|f1|auc|auroc|m?ap(?:50|75)?|iou"
     r"|psnr|ssim|r\^?2|corr|correlation|spearman|pearson|kendall|reward|return|sharpe|calmar|sortino|score|fitness"
     r"|bleu|rouge|dice|ndcg|mrr|mcc|brier|logloss|throughput|tflops|gflops|speedup|latency|regret|wer|cer"
-    r"|fid|elo|win_rate|pass_rate|solved|correct|cost)(?:$|[ _/.-])"
+    r"|fid|elo|win_rate|pass_rate|solved|correct|cost|bits[ _]per[ _]\w+)(?:$|[ _/.-])"
     r"|(?:tflops|gflops|throughput)",
     re.IGNORECASE,
 )
 _RARER_SCORE = re.compile(
     r"(?:^|[ _/.-])(?:likelihood|elbo|precision|recall|(?:win|hit|success|pass)[ _]?rate|exact[ _]match|kappa|jaccard"
-    r"|silhouette|modularity|lddt|coverage|pnl|profit|roi|cagr|yield)(?:$|[ _/.-])",
+    r"|silhouette|modularity|lddt|coverage|pnl|profit|roi|cagr|yield|\w+[ _]per[ _]s(?:ec(?:ond)?)?"
+    r"|area[ _]under[ _]\w+)(?:$|[ _/.-])",
     re.IGNORECASE,
 )
 """Scores that are often printed beside another one: they count where there is no other."""
+_TIME = re.compile(
+    r"(?:(?:elapsed|total|run(?:ning)?|wall(?:[ _-]?clock)?|execution|mean|median|avg|average|best)[ _]?)?time"
+    r"(?:[ _](?:taken|elapsed|s|ms|sec|seconds))?|elapsed(?:[ _](?:s|ms|sec|seconds))?|runtime|duration",
+    re.IGNORECASE,
+)
+"""A program's time, which most programs print: it counts where there is no score, and documents call it the goal."""
 _HELD_OUT = re.compile(r"^(?:val|valid|validation|test|eval|dev|heldout|held_out|final|mean|avg)(?:$|[ _/.-])", re.I)
 _TRAINING = re.compile(
     r"^(?:train|training|smooth|ema|debiased|best|target|baseline|previous|max|min)(?:$|[ _/.-])", re.I
@@ -216,11 +230,11 @@ def guessed_metric(listing: Listing, sources: list[str]) -> Guessed:
     """Guess the metric among the names that the code prints: one that the documents call the metric, or that looks
     like a score on held-out data."""
     statements = metric_statements(listing)
-    told = _most_told(listing, sources)
+    told, speed = _most_told(listing, sources), wants_speed(listing)
     ranked: dict[str, _Named] = {}
     for path in sources:
         for printed in _printed_by(listing, path):
-            one = _ranked(printed, path, statements, told)
+            one = _ranked(printed, path, statements, told) or _timed(printed, path, speed)
             if one is not None and one.rank > ranked.get(_plain(one.name), _Named(0, "", "")).rank:
                 ranked[_plain(one.name)] = one
     return _doubted(_best(ranked.values()), statements, ranked)
@@ -249,8 +263,8 @@ def _is_name(text: str) -> bool:
 
 def metric_in_output(listing: Listing, printed: Iterable[Printed]) -> Guessed:
     """Guess the metric among the names that a run has printed, as among those that code prints."""
-    statements = metric_statements(listing)
-    found = (_ranked(one, "", statements) for one in printed)
+    statements, speed = metric_statements(listing), wants_speed(listing)
+    found = (_ranked(one, "", statements) or _timed(one, "", speed) for one in printed)
     return _best(one._replace(evidence="the trial run printed it") for one in found if one is not None)
 
 
@@ -300,6 +314,13 @@ def _ranked(
     if _TRAINING.search(name):
         rank -= 2
     return _Named(rank + (0 if printed.in_step else 1), name, evidence) if rank > 0 else None
+
+
+def _timed(printed: Printed, path: str, speed: str) -> _Named | None:
+    """Return a program's time as the least likely metric, if a line of the documents, `speed`, calls it the goal."""
+    if not speed or printed.in_step or not _TIME.fullmatch(printed.name):
+        return None
+    return _Named(1, printed.name, f"{speed}; {path} line {printed.line} prints it")
 
 
 def _parts(expression: str) -> str:

@@ -45,6 +45,13 @@ _CAN = re.compile(r"\bcan\b(?! ?not)|editable|may edit", re.IGNORECASE)
 _HEADING = re.compile(r"^\s*(?:#|\*\*[^*]+\*\*:?\s*$)")
 
 
+_WANTS_SPEED = re.compile(
+    r"\b(?:mak(?:e|es|ing)|goal|objective|metric|task|optimi[sz]\w*|minimi[sz]\w*|reduc\w+|scored?|measures?)\b.{0,80}?"
+    r"\b(?:fast(?:er|est)?|speed|latency|(?:run(?:ning)?|elapsed|execution|wall(?:[ -]clock)?|total) ?time)\b",
+    re.IGNORECASE,
+)
+
+
 class Statement(NamedTuple):
     name: str
     """A name as a document writes it."""
@@ -137,6 +144,12 @@ def metric_statements(listing: Listing) -> list[Statement]:
             for name in _names(line):
                 found.append(Statement(name, direction, f"{document} line {number}"))
     return found
+
+
+def wants_speed(listing: Listing) -> str:
+    """Return the first line that calls a program's time the goal, as evidence; empty for none."""
+    lines = ((document, number, line) for document in listing.documents() for number, line in listing.lines(document))
+    return next((f"{document} line {number}" for document, number, line in lines if _WANTS_SPEED.search(line)), "")
 
 
 def _names(line: str) -> list[str]:
