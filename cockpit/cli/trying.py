@@ -26,6 +26,7 @@ from cockpit.variant.guess.printed_output import names_in_output
 from cockpit.variant.store import VariantStore
 
 NAMES_SHOWN = 6
+_NO_FILE = re.compile(r"FileNotFoundError|No such file or directory")
 _NO_MODULE = re.compile(r"(?:ModuleNotFound|Import)Error: (?:No module named|cannot import)")
 
 
@@ -112,6 +113,11 @@ def check_trial(found: Trial, research: ResearchSettings, asks: bool) -> None:
         raise CommandError(
             f"nothing was made: {why}; activate the environment that has it, make that the repository's .venv, or give"
             " --command with its Python"
+        )
+    if found.failed and _NO_FILE.search(why):
+        raise CommandError(
+            f"nothing was made: {why}; make the file as the repository tells, or give --readable PATH for data outside"
+            " it, or --command WORDS"
         )
     wall = ", --network or --no-confine if the wall is in its way" if found.failed and research.confine else ""
     raise CommandError(f"nothing was made: {why}; give {remedy}{wall}")

@@ -3,6 +3,7 @@
 import re
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from cockpit.create.error import CreateError
@@ -15,6 +16,11 @@ _LITERAL = re.compile(r"'[^']*'|\\.")
 _EXPANDED = re.compile(r"\$(?:\w+|\{[^}]*\}|\([^)]*\))|`[^`]*`|(?:^|(?<=\s))~(?=/|\s|$)")
 """A part that a shell replaces: a variable, the output of a command, the home."""
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
+
+_ASSIGNED = re.compile(r"^\s*(?:export\s+)?(\w+)=[\"']?(?:\$\{\w+:-)?(\d{1,9})\}?[\"']?\s*(?:#.*)?$", re.MULTILINE)
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-(\d{1,9}))?\}|\$(\w+)")
+LINES_READ = 1_000
+"""Lines of a shell's text that are read."""
 
 
 def command_words(setting: str, command: str) -> tuple[str, ...]:
@@ -40,6 +46,17 @@ def _for_a_shell(command: str, words: tuple[str, ...]) -> str:
     if not is_shell and (expanded := _EXPANDED.search(_LITERAL.sub("", command))):
         return expanded[0]
     return next((token for token in tokens if _OPERATOR.fullmatch(token)), "")
+
+
+def shell_lines(text: str) -> list[list[str]]:
+    """Return the words of each line of a shell's text, with the numbers that it gives its variables."""
+    numbers = dict(_ASSIGNED.findall(text))
+    known = _VARIABLE.sub(lambda found: str(numbers.get(found[1] or found[3]) or found[2] or found[0]), text)
+    lines = []
+    for line in known.replace("\\\n", " ").splitlines()[:LINES_READ]:
+        with suppress(ValueError):  # quotes that span lines
+            lines.append(shlex.split(line, comments=True))
+    return lines
 
 
 def own_command(python: str, script: str) -> tuple[str, ...]:

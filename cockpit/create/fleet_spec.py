@@ -1,9 +1,10 @@
 """Choose the clusters of a new session."""
 
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
 from cockpit.core.session import FleetSpec
-from cockpit.create.command import command_words
+from cockpit.create.command import SHELLS, command_words, shell_lines
 from cockpit.create.error import CreateError
 from cockpit.create.sky_session import CLUSTERS_AT_MOST, sky_fleet
 from cockpit.fleet.local import devices
@@ -35,11 +36,27 @@ def gpus_per_run(settings: Settings, repo: Path) -> int:
     """Return the devices of one run: as set, as many as the command starts, or as the script says of itself."""
     research = settings.research
     if research.gpus_per_run or research.command:
-        return research.gpus_per_run or devices.devices_of_command(command_words("command", research.command))
+        return research.gpus_per_run or _devices_of(command_words("command", research.command), repo)
     try:
         return devices.devices_of_script((repo / script_of(research)).read_text(encoding="utf-8", errors="replace"))
     except OSError:
         return 1  # `check` says what is wrong with the file
+
+
+def _devices_of(words: Sequence[str], repo: Path) -> int:
+    """Return the devices for which a command starts processes, itself or by the lines of a shell that it starts."""
+    is_shell = any(PurePosixPath(word).name in SHELLS for word in words[:1])
+    texts = [word for word in words[1:] if is_shell and " " in word]
+    texts += [_text(repo / word) for word in words if word.endswith(".sh")]
+    lines = [line for text in texts for line in shell_lines(text)]
+    return max(devices.devices_of_command(line) for line in (words, *lines))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""  # `check` says what is wrong with the command
 
 
 def sim_fleet(count: int, seed: int, speed: float) -> FleetSpec:

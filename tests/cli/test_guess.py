@@ -296,6 +296,16 @@ def test_an_agents_program_is_enough_for_a_guess_in_another_language(place: Path
     assert (session.script, session.metric.name, session.metric.is_higher_better) == ("rule.txt", "score", True)
 
 
+def test_missing_data_are_refused_with_their_remedy(place: Path) -> None:
+    repo = made(place, SCRIPT + 'open("data/prices.csv")\n')
+    said = refusal(cockpit(place, *NEW, "--yes", cwd=repo))
+    assert said == (
+        "nothing was made: the trial run ended with exit code 1: FileNotFoundError: [Errno 2] No such file or"
+        " directory: 'data/prices.csv'; make the file as the repository tells, or give --readable PATH for data outside"
+        " it, or --command WORDS"
+    )
+
+
 def test_a_missing_module_is_refused_with_its_remedy(place: Path) -> None:
     repo = made(place, "import not_here_at_all\n" + SCRIPT)
     said = refusal(cockpit(place, *NEW, "--yes", cwd=repo))
