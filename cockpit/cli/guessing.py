@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from cockpit.cli.errors import CommandError
+from cockpit.create.command import is_started_by_python
 from cockpit.create.interpreter import chosen_environment
 from cockpit.fleet.local import devices
 from cockpit.report.results import clean
@@ -137,14 +138,12 @@ class Guesser:
             words = started_by(words, python)
             if words in ((python or sys.executable, guess.file.value), (python, "-u", guess.file.value)):
                 words = ()  # as every session starts its script
-        confine = self._research.confine
         return msgspec.structs.replace(
             self._research,
             files=self._research.files if guess.file.evidence == GIVEN else (guess.file.value,),
             command=shlex.join(words),
             metric=self._research.metric if guess.metric.evidence == GIVEN else guess.metric.value,
             direction=self._research.direction if guess.direction.evidence == GIVEN else str(guess.direction.value),
-            confine=True if confine is None and guess.command.evidence != GIVEN and _is_python(words) else confine,
         )
 
     def _answer(self, setting: str) -> None:
@@ -251,7 +250,11 @@ class Guesser:
         started = started_by(words_of(self.guess.command.value), "")
         if not started:
             return "Cockpit's own Python"
-        return f"{started[0]}, the Python of this terminal" if _is_python(started) else "the programs on your PATH"
+        return (
+            f"{started[0]}, the Python of this terminal"
+            if is_started_by_python(started)
+            else "the programs on your PATH"
+        )
 
     def _device(self) -> str:
         count = devices.devices_of_command(words_of(self.guess.command.value))
@@ -278,8 +281,3 @@ def started_by(words: tuple[str, ...], python: str) -> tuple[str, ...]:
     if words and words[0] in ("python", "python3"):
         return (shutil.which(words[0]) or sys.executable, *words[1:])
     return words
-
-
-def _is_python(words: tuple[str, ...]) -> bool:
-    """Return True if a command is started by a Python, whose files a confined run is given."""
-    return not words or Path(words[0]).name.startswith("python")

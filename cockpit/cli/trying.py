@@ -12,7 +12,7 @@ import msgspec
 from cockpit.cli.confirm import confirm
 from cockpit.cli.errors import CommandError
 from cockpit.core.session import FleetSpec
-from cockpit.create.access import access_of, with_outside_data
+from cockpit.create.access import access_of, is_confined, with_outside_data
 from cockpit.create.command import command_words, own_command
 from cockpit.create.import_roots import import_roots
 from cockpit.create.interpreter import Setup, run_setup
@@ -119,7 +119,7 @@ def check_trial(found: Trial, research: ResearchSettings, asks: bool) -> None:
             f"nothing was made: {why}; make the file as the repository tells, or give --readable PATH for data outside"
             " it, or --command WORDS"
         )
-    wall = ", --network or --no-confine if the wall is in its way" if found.failed and research.confine else ""
+    wall = ", --network or --no-confine if the wall is in its way" if found.failed and is_confined(research) else ""
     raise CommandError(f"nothing was made: {why}; give {remedy}{wall}")
 
 

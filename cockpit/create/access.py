@@ -6,20 +6,30 @@ from pathlib import Path
 import msgspec
 
 from cockpit.core.session import RunAccess
+from cockpit.create.command import command_words, is_started_by_python
 from cockpit.create.data_paths import outside_data
 from cockpit.create.error import CreateError
 from cockpit.fleet.secret_names import is_secret
+from cockpit.session.research_settings import ResearchSettings
 from cockpit.session.settings import Settings
 from cockpit.variant.inputs import Inputs
 
 _VARIABLES = re.compile(r"[A-Za-z_*?][\w*?]*", re.ASCII)
 
 
+def is_confined(research: ResearchSettings) -> bool:
+    """Return True if runs are to be confined: on the person's word, or without it if a Python starts them.
+
+    Other programs may build an environment, download, or start what lies outside their own installation.
+    """
+    if research.confine is not None:
+        return research.confine
+    return is_started_by_python(command_words("command", research.command))
+
+
 def access_of(settings: Settings, repo: Path, links: dict[str, str], on_clusters: bool) -> RunAccess:
-    """Return the access of runs. A command of the person's own is confined only on the person's word: it may build an
-    environment, download, or read files that no setting names."""
+    """Return the access of runs."""
     research = settings.research
-    confine = research.confine if research.confine is not None else not research.command
     readable = research.readable
     if not on_clusters:  # where a path is the node's own
         readable = tuple(str((repo / Path(path).expanduser()).resolve()) for path in readable)
@@ -36,7 +46,7 @@ def access_of(settings: Settings, repo: Path, links: dict[str, str], on_clusters
                 f"[research] artifacts: {pattern} leads out of the folder of a run: expected one such as out/*.pt"
             )
     return RunAccess(
-        confine=confine,
+        confine=is_confined(research),
         network=research.network,
         readable=(*readable, *links.values(), *(str(Path(target).resolve()) for target in links.values())),
         environment=research.env,

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from cockpit.create.command import is_python
 from cockpit.create.error import CreateError
 from cockpit.fleet.node.environment import passed_on
 
@@ -89,7 +90,7 @@ def _python_of(repo: Path, command: Sequence[str], python: str) -> str:
     own = repo / ".venv" / "bin" / "python"
     if not command:
         return python or sys.executable
-    if Path(command[0]).name.startswith("python"):
+    if is_python(command[0]):
         return shutil.which(command[0]) or ""
     started = shutil.which(command[0])
     beside = Path(started).with_name("python") if started else own

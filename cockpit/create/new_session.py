@@ -17,7 +17,7 @@ from cockpit.create.checks import (
     check_score_command,
     check_start,
 )
-from cockpit.create.command import command_words
+from cockpit.create.command import command_words, is_python
 from cockpit.create.error import CreateError
 from cockpit.create.fleet_spec import fleet_spec
 from cockpit.create.folder import check_place, write_session
@@ -26,7 +26,7 @@ from cockpit.create.model_estimate import estimated
 from cockpit.create.notes import budget_notes, input_notes_of, notes_of
 from cockpit.create.plan import Plan
 from cockpit.create.prior import prior_events
-from cockpit.create.programs import check_program, is_started_by_python
+from cockpit.create.programs import check_program
 from cockpit.create.record import session_record
 from cockpit.create.seeds import seeded_baseline
 from cockpit.create.sky_session import task_taken
@@ -71,8 +71,8 @@ def _check_commands(store: VariantStore, repo: Path, settings: Settings) -> None
     scorer = command_words("score_command", research.score_command)
     check_score_command(store, repo, scorer)
     check_command("score_command", store, scorer, research.links)
-    is_python = scorer[:1] in (("python",), ("python3",)) and is_started_by_python(words)
-    if not is_python:  # else it is started by the Python of the runs
+    is_of_runs = scorer[:1] in (("python",), ("python3",)) and (not words or is_python(words[0]))
+    if not is_of_runs:  # else it is started by the Python of the runs
         check_program("score_command", scorer, repo, store, linked)
 
 

@@ -30,6 +30,8 @@ def notes_of(plan: Plan, session: Session, variant: Variant, at: float) -> list[
         notes.append(Trouble(at=at, text=variant.note))
     if session.rescore == "" and not session.metric.score_command and plan.settings.research.rescore != "off":
         notes.append(Said(at=at, author="cockpit", text=why_self_scored(plan, session)))
+    if session.fleet.kind != "sim" and not session.access.confine and plan.settings.research.confine is None:
+        notes.append(Said(at=at, author="cockpit", text=_unconfined(plan.settings.research.command)))
     if session.metric.name != DEFAULT_NAME or session.metric.is_higher_better:
         text = f"The metric is {session.metric.name}, {session.metric.better}"
         name, given = session.metric.name, plan.settings.research.direction
@@ -66,6 +68,10 @@ def _linked(links: Mapping[str, str]) -> list[str]:
     gone = [path for path in links if path not in there]
     said = [f"Runs read these paths, which git does not store: {', '.join(there)}"] if there else []
     return said + ([f"These links lead to nothing here, and no code names them: {', '.join(gone)}"] if gone else [])
+
+
+def _unconfined(command: str) -> str:
+    return f"Runs are unconfined, because `{command}` may need files that no setting names: --confine confines them"
 
 
 def _scored_by(edited: list[str]) -> str:

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from cockpit.create.command import ASSIGNMENT
+from cockpit.create.command import program_of
 from cockpit.create.error import CreateError
 from cockpit.variant.store import VariantStore
 
@@ -30,20 +30,6 @@ def check_program(
             raise CreateError(f"[research] {setting}: {program} is not an executable file: give the path of one")
     else:
         _check_own(setting, PurePosixPath(os.path.normpath(program)), repo, store, linked)
-
-
-def program_of(words: Sequence[str]) -> str:
-    """Return the program that a command starts; empty if `env` finds it in a way of its own."""
-    if not words or PurePosixPath(words[0]).name != "env":
-        return next(iter(words), "")
-    rest = next((at for at, word in enumerate(words[1:], 1) if not ASSIGNMENT.fullmatch(word)), len(words))
-    is_found_elsewhere = rest == len(words) or any(word.startswith("PATH=") for word in words[1:rest])
-    return "" if is_found_elsewhere or words[rest].startswith("-") else words[rest]
-
-
-def is_started_by_python(words: Sequence[str]) -> bool:
-    """Return True if a Python starts a run, such as Cockpit's own where there is no command."""
-    return not words or "python" in PurePosixPath(words[0]).name
 
 
 def _check_own(setting: str, program: PurePosixPath, repo: Path, store: VariantStore, linked: Sequence[str]) -> None:

@@ -4,14 +4,16 @@ The screen, the command line and `on_event` read this one list.
 """
 
 import math
+import re
 from collections.abc import Iterable
 from enum import StrEnum
 
 import msgspec
 
-from cockpit.core.model import ClusterState, ExperimentStatus, WaveKind
+from cockpit.core.model import ClusterState, Experiment, ExperimentStatus, WaveKind
 from cockpit.core.state import State, open_permissions
 from cockpit.decide.budget import accounts
+from cockpit.read.checks import UNCONFINED
 from cockpit.read.plateau import plateau_words
 from cockpit.read.waves import replaced_base
 from cockpit.read.wording import age
@@ -48,6 +50,12 @@ NOTIFIED = (
     NeedKind.PLATEAU,
 )  # fmt: skip
 """The kinds that wait for a person until the person acts; the others may pass without one."""
+
+_DENIED = re.compile(
+    r"Permission denied|Operation not permitted|Read-only file system|No such file|unreachable|name resolution"
+    r"|Name or service not known|getaddrinfo|Connection refused"
+)
+"""Errors that a run's wall may cause."""
 
 _PLURALS = {
     NeedKind.CLUSTER: "{} clusters given up",
@@ -133,8 +141,16 @@ def _baseline(state: State) -> list[Need]:
         return []
     why = f" ({baseline.reason})" if baseline.reason else ""
     mend = f"mend it, commit, then `cockpit resume -s {state.session.name}` takes the new commit"
-    sentence = f"the unchanged {state.session.script} gives no result{why}: {mend}"
+    sentence = f"the unchanged {state.session.script} gives no result{why}: {mend}{_wall_words(state, baseline)}"
     return [Need(NeedKind.BASELINE, baseline.id, sentence, "the baseline gives no result")]
+
+
+def _wall_words(state: State, baseline: Experiment) -> str:
+    """Return how a new session opens the wall, where the baseline may have failed for want of a file or the network."""
+    last = state.attempts[baseline.attempts[-1]] if baseline.attempts else None
+    if last is None or last.wall in ("", UNCONFINED) or not _DENIED.search(baseline.reason):
+        return ""
+    return "; its run was confined: a new session with --readable PATH, --network or --no-confine opens the wall"
 
 
 def _clusters(state: State) -> list[Need]:

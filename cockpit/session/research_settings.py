@@ -72,9 +72,7 @@ class ResearchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     score_command: Annotated[
         str, Flag("command that scores what a run left, after it and outside it; it prints the metric", "WORDS")
     ] = ""
-    confine: Annotated[
-        bool | None, Flag("confine runs; if left out, only those that start the script as `python train.py`")
-    ] = None
+    confine: Annotated[bool | None, Flag("confine runs; if left out, those that a Python starts")] = None
     network: Annotated[bool, Flag("let a confined run use the network, and with it what listens on this machine")] = (
         False
     )

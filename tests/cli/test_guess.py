@@ -61,7 +61,7 @@ def test_yes_takes_the_guess_once_a_trial_run_has_shown_the_metric(place: Path) 
     assert (session.script, session.metric.name, session.metric.is_higher_better) == ("main.py", "val_acc", True)
     assert session.access.confine
     assert 'write under [research] in cockpit.toml: files = ["main.py"]; ' in done.stdout
-    assert '; metric = "val_acc"; direction = "max"; confine = true\n' in done.stdout
+    assert '; metric = "val_acc"; direction = "max"\n' in done.stdout
     assert not (repo / "cockpit.toml").exists()
     assert list((place / "sessions").glob(".trial*")) == []
     assert "trial" not in git(repo, "for-each-ref")

@@ -148,13 +148,16 @@ def landlock_abi() -> int:
 def environment_paths(command: Sequence[str]) -> tuple[Path, ...]:
     """Return the folders that hold the program of `command` and what it loads, links resolved.
 
-    For this Python and for a virtual environment: its prefix and the installation it was made from.
+    For this Python and for a virtual environment: its prefix and the installation it was made from. `env` counts with
+    the program that it starts.
     """
-    program = shutil.which(command[0])
+    names = [command[0]]
+    if Path(command[0]).name == "env":
+        names += [word for word in command[1:] if "=" not in word][:1]
+    programs = [Path(program) for name in names if (program := shutil.which(name)) is not None]
     found = {Path(sys.prefix), Path(sys.base_prefix), Path(sysconfig.get_path("stdlib"))}
-    if program is not None:
-        for path in (Path(program), Path(program).resolve()):
-            found |= {path.parent.parent, *_base_of(path.parent.parent)}
+    for path in (path for program in programs for path in (program, program.resolve())):
+        found |= {path.parent.parent, *_base_of(path.parent.parent)}
     home = Path.home().resolve()
     found = {path for one in found for path in (one, one.resolve())}
     outside = (path for path in found if not home.is_relative_to(path.resolve()))  # ~/bin/python: not all of ~
