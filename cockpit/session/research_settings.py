@@ -18,7 +18,7 @@ from cockpit.session.setting_types import Amount, Count, Flag, SettingsError
 
 CHECKPOINTS = (
     "*.pt", "*.pth", "*.ckpt", "*.safetensors", "*.npz", "*.onnx", "*.joblib", "*.pkl", "*.h5", "*.keras", "*.gguf",
-    "*.msgpack",
+    "*.msgpack", "*.cbm", "*.ubj", "*.model", "*.eqx", "*.tflite",
 )  # fmt: skip
 """The usual names of checkpoints."""
 

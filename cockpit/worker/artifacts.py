@@ -11,13 +11,15 @@ from cockpit.core.model import ExperimentStatus
 from cockpit.core.state import State
 from cockpit.fleet.node.code_evidence import in_one_line
 from cockpit.fleet.node.folders import walk
+from cockpit.variant.protected import pattern_of
 from cockpit.worker.shortage import lacks_room
 
 GONE = frozenset({ExperimentStatus.DISCARDED, ExperimentStatus.CRASHED, ExperimentStatus.DROPPED})
 
 
 def saving(source: Path, patterns: Sequence[str], into: Path, limit_mb: float) -> Generator[None, None, str]:
-    """Move the files below `source` that match a pattern into `into`, a file a step.
+    """Move the files below `source` that match a pattern into `into`, a file a step. The pattern of a folder stands for
+    all files in it, and `**` crosses folders.
 
     Returns why some were left; empty for none. Symbolic links, and what they lead to, are left out. Moving again after
     a kill completes what is missing. Raises OSError where the machine lacks room or open files: the folder stays, and
@@ -51,15 +53,14 @@ def _matches(
     source: Path, patterns: Sequence[str], on_error: Callable[[OSError], None]
 ) -> Generator[None, None, list[Path]]:
     found = []
-    of_names = [pattern for pattern in patterns if "/" not in pattern]
-    of_paths = [pattern for pattern in patterns if "/" in pattern]
+    anywhere = [f"**/{pattern}" for pattern in patterns]
     for folder, _, names in walk(str(source), on_error):
         yield
         for name in names:
             yield
             path = Path(folder, name)
-            fits = any(fnmatchcase(name, pattern) for pattern in of_names)
-            fits = fits or any(path.relative_to(source).match(pattern) for pattern in of_paths)
+            fits = any(fnmatchcase(name, pattern) for pattern in patterns)
+            fits = fits or bool(pattern_of(path.relative_to(source).as_posix(), anywhere))
             if fits and not path.is_symlink() and path.is_file():
                 found.append(path)
     return found

@@ -97,6 +97,17 @@ def test_a_pattern_may_name_folders(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "kept").rglob("*.txt")) == ["1.txt", "3.txt"]
 
 
+@pytest.mark.parametrize("pattern", ["out/**", "out", "out/", "**/best*", "*.ckpt"])
+def test_a_pattern_covers_the_files_of_a_folder(tmp_path: Path, pattern: str) -> None:
+    best = tmp_path / "run" / "out" / "step_100.ckpt" / "best.bin"
+    best.parent.mkdir(parents=True)
+    best.write_bytes(b"weights")
+    (tmp_path / "run" / "notes.txt").write_text("x")
+    for _ in saving(tmp_path / "run", [pattern], tmp_path / "kept", 1.0):
+        pass
+    assert [path.name for path in (tmp_path / "kept").rglob("*.*") if path.is_file()] == ["best.bin"]
+
+
 def test_an_artifact_over_the_limit_is_reported_with_its_run(tmp_path: Path) -> None:
     run = tree(tmp_path / "run", 1)
     (run / "model.pt").write_bytes(bytes(2 << 20))
