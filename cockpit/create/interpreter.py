@@ -72,7 +72,8 @@ def _environments_of(folder: Path, repo: Path) -> list[Environment]:
     """Return the environments that a folder defines, their paths as the repository's folder has them."""
     texts = {name: (folder / name).read_text(errors="replace") for name in CONDA_FILES if (folder / name).is_file()}
     active = os.environ.get("CONDA_PREFIX", "").rstrip("/")
-    found = environments(Listing(frozenset(), texts), lambda path: (folder / path).exists(), active)
+    of_uv = os.environ.get("UV_PROJECT_ENVIRONMENT", "").rstrip("/")
+    found = environments(Listing(frozenset(), texts), lambda path: (folder / path).exists(), active, of_uv)
     return [
         one._replace(file=_from(repo, folder / one.file), python=str(folder / one.python) if one.python else "")
         for one in found

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cockpit.core.session import Session
 from cockpit.core.state import State
+from cockpit.create.command import SHELLS, program_of
 from cockpit.fleet.base import Fleet, FleetError
 from cockpit.session import corpus, settings
 from cockpit.session.clock import Clock, WallClock
@@ -61,13 +62,16 @@ def build(folder: SessionFolder, stop: threading.Event, wake: threading.Event) -
 
 
 def uv_environment(session: Session, folder: SessionFolder) -> dict[str, str]:
-    """Return the variables that give all runs of a uv command one environment: the repository's, else the session's.
+    """Return the variables that give all runs of a uv command one environment: that of the person's own variable, the
+    repository's, else the session's.
 
-    Without them uv builds a new environment in the folder of every run.
+    Without them uv builds a new environment in the folder of every run. A shell may start uv too.
     """
-    if not session.run_command or Path(session.run_command[0]).name not in ("uv", "uvx"):
+    program = Path(program_of(session.run_command)).name
+    if program not in ("uv", "uvx", *SHELLS):
         return {}
-    own = Path(session.repo) / ".venv"
+    own = Path(os.environ.get("UV_PROJECT_ENVIRONMENT") or ".venv")
+    own = own if own.is_absolute() else Path(session.repo) / own
     if own.exists():
         return {"UV_PROJECT_ENVIRONMENT": str(own), "UV_NO_SYNC": "1"}
     return {"UV_PROJECT_ENVIRONMENT": str(folder.root.absolute() / "environment")}

@@ -1,15 +1,18 @@
 """The Python of a repository's own environment: found, asked of its tool, or made once."""
 
 import os
+import shlex
 import sys
 import venv
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cockpit.create.interpreter import Setup, SetupError, find_interpreter, run_setup, setup_of
 from cockpit.variant.store import VariantStore
-from tests.worker.sessions import repository
+from cockpit.worker.build import uv_environment
+from tests.worker.sessions import local_session, repository, session_of
 
 
 @pytest.fixture
@@ -84,6 +87,44 @@ def test_a_virtual_environment_of_another_usual_name_is_used(tmp_path: Path, too
     assert find_interpreter(repo, tmp_path / "made").python == ""
     (repo / name / "pyvenv.cfg").touch()
     assert find_interpreter(repo, tmp_path / "made").python == str(repo / name / "bin" / "python")
+
+
+def test_the_environment_that_uvs_own_variable_names_is_used(
+    tmp_path: Path, tools: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo = repository(tmp_path / "repo")
+    (tmp_path / "envs" / "lab" / "bin").mkdir(parents=True)
+    python = tmp_path / "envs" / "lab" / "bin" / "python"
+    monkeypatch.setenv("UV_PROJECT_ENVIRONMENT", str(tmp_path / "envs" / "lab"))
+    python.symlink_to(sys.executable)
+    assert find_interpreter(repo, tmp_path / "made").python == "", "it is no project of uv"
+    (repo / "uv.lock").touch()
+    assert find_interpreter(repo, tmp_path / "made").python == str(python)
+    assert setup_of(repo, (), tmp_path).command == (), "nothing is made"
+
+
+@pytest.mark.parametrize(
+    ("command", "is_shared"),
+    [
+        ("uv run train.py", True),
+        ("env OMP_NUM_THREADS=1 uv run train.py", True),
+        ("sh -c 'cd src && uv run train.py'", True),
+        ("python train.py", False),
+    ],
+)
+def test_all_runs_of_uv_share_one_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, is_shared: bool
+) -> None:
+    monkeypatch.delenv("UV_PROJECT_ENVIRONMENT", raising=False)
+    folder = local_session(tmp_path)
+    session = msgspec.structs.replace(session_of(folder), run_command=tuple(shlex.split(command)))
+    made = {"UV_PROJECT_ENVIRONMENT": str(folder.root / "environment")}
+    assert uv_environment(session, folder) == (made if is_shared else {})
+    (tmp_path / "repo" / ".venv").mkdir()
+    own = {"UV_PROJECT_ENVIRONMENT": str(tmp_path / "repo" / ".venv"), "UV_NO_SYNC": "1"}
+    assert uv_environment(session, folder) == (own if is_shared else {})
+    monkeypatch.setenv("UV_PROJECT_ENVIRONMENT", str(tmp_path))
+    assert uv_environment(session, folder).get("UV_PROJECT_ENVIRONMENT", "") == (str(tmp_path) if is_shared else "")
 
 
 def test_a_folder_of_a_repository_has_the_environment_above_it(tmp_path: Path, tools: Path) -> None:

@@ -38,12 +38,14 @@ def _is_made(name: str, has: Callable[[str], bool]) -> bool:
     return name == VENVS[0] or has(f"{name}/pyvenv.cfg")
 
 
-def environments(listing: Listing, has: Callable[[str], bool], active: str = "") -> list[Environment]:
+def environments(listing: Listing, has: Callable[[str], bool], active: str = "", of_uv: str = "") -> list[Environment]:
     """Return the environments that the files define, in the order of preference; an existing one alone.
 
     `has` tells if a path exists, one that git does not store included. `active` is the folder of the terminal's conda
-    environment.
+    environment, `of_uv` the one that the terminal's UV_PROJECT_ENVIRONMENT names.
     """
+    if of_uv and has("uv.lock") and has(f"{of_uv}/bin/python"):
+        return [Environment("UV_PROJECT_ENVIRONMENT", python=f"{of_uv}/bin/python")]
     if made := next((name for name in VENVS if has(f"{name}/bin/python") and _is_made(name, has)), ""):
         return [Environment(made, python=f"{made}/bin/python")]
     if has(PIXI_PYTHON):
