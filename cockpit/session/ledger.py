@@ -315,7 +315,7 @@ class Ledger:
         """Compare the stream with the ledger from a place on.
 
         Returns the end of the stream's whole frames, None if not even the first is whole; and the events that only
-        the stream has. Raises LedgerDamaged if the two hold different events.
+        the stream has. One that holds other events is moved away.
         """
         lost: list[bytes] = []
         try:
@@ -338,8 +338,21 @@ class Ledger:
         with translated_errors(self.path):
             expected = chained(self._end.chain, lost) if lost else self._table.chain_at(end.seq)
         if expected != end.chain:
-            raise damaged(self.path, min(end.seq, self._end.seq))
+            self._set_stream_aside()
+            return None, []
         return end, lost
+
+    def _set_stream_aside(self) -> None:
+        """Move a whole stream of other events away, as that of another session is: only a worker writes the ledger."""
+        aside = self._folder.events.with_name(f"{self._folder.events.name}.moved-{time.time_ns() // 1_000_000}")
+        try:
+            self._folder.events.rename(aside)
+        except OSError as error:
+            raise LedgerError(f"{self._folder.events} cannot be moved away: {error.strerror}") from error
+        self.notes.append(
+            f"{self._folder.events} held other events than {self.path.name}: it was moved to {aside.name} and written"
+            " again"
+        )
 
     def _restore(self, lost: Sequence[bytes]) -> None:
         seq, chain = self._end.seq, self._end.chain

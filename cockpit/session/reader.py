@@ -112,7 +112,18 @@ class LedgerReader:
             start = decode(snapshot) if snapshot else None
         except (OSError, ValueError, KeyError, IndexError, msgspec.MsgspecError):
             snapshot, start = None, None  # damaged: the events give the same state
-        self._reopen(snapshot.place if snapshot else START)
+        if snapshot is not None and start is not None:
+            try:
+                return self._folded_on(start, snapshot.place)
+            except StreamDamaged:
+                pass  # it is the snapshot of another stream, or the stream is damaged, which the fold from START tells
+        return self._folded_on(None, START)
+
+    def _folded_on(self, start: State | None, place: Place) -> State | None:
+        """Return the state after the events behind a place. Raises StreamDamaged where the stream has no such place."""
+        self._reopen(place)
+        if self._stream.replaced():
+            raise StreamDamaged(self.folder.events, place.seq)
         return fold_session(lambda: start, lambda seq: self._since(seq, EVENTS_AT_ONCE), self.folder.name)
 
     def _since(self, seq: int, most: int) -> list[AnyEvent]:

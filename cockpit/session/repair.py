@@ -134,6 +134,12 @@ def _report(
     """Make the report. Two files that a running worker writes are at different events when they are read."""
     found = [events for events in (ledger, stream) if events is not None]
     problems = [events.problem for events in found if events.problem]
+    if ledger and stream and _differ(ledger, stream):
+        found = [ledger]
+        problems.append(
+            "the event stream holds other events than the ledger, as that of another session does: the worker moves it"
+            " away when it starts"
+        )
     if (
         not problems
         and not runs
@@ -146,7 +152,7 @@ def _report(
             " worker mends when it starts"
         )
     problems += [snapshot_problem] if snapshot_problem else []
-    whole = max(len(events.whole) for events in found)
+    whole = len(_longest(ledger, stream))
     if unreadable is not None:
         problems.append(unreadable.problem)
         whole = unreadable.before
@@ -155,9 +161,16 @@ def _report(
 
 
 def _longest(ledger: Events | None, stream: Events | None) -> list[bytes]:
-    if ledger is None or (stream is not None and len(stream.whole) > len(ledger.whole)):
+    """Return the most whole events that either file has; the ledger's where the stream is that of another session."""
+    if ledger is None or (stream is not None and len(stream.whole) > len(ledger.whole) and not _differ(ledger, stream)):
         return stream.whole if stream else []
     return ledger.whole
+
+
+def _differ(ledger: Events, stream: Events) -> bool:
+    """Return True if neither file continues the other one's events."""
+    both = min(len(ledger.whole), len(stream.whole))
+    return ledger.whole[:both] != stream.whole[:both]
 
 
 def _ledger_events(path: Path) -> Events:

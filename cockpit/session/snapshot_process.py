@@ -10,14 +10,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import cockpit
 from cockpit.core.event_codec import AnyEvent, decode_event
-from cockpit.session.event_stream import START, Place, StreamReader
+from cockpit.core.state import State
+from cockpit.session.event_stream import START, Place, StreamDamaged, StreamReader
 from cockpit.session.folding import fold_session
 from cockpit.session.paths import SessionFolder
-from cockpit.session.snapshot import partial_of, read_snapshot, write_snapshot
+from cockpit.session.snapshot import Snapshot, partial_of, read_snapshot, write_snapshot
 
 NICENESS = 10
 WRITTEN_WITHIN_S = 600.0
@@ -90,14 +92,27 @@ def write_at(folder: SessionFolder, place: Place, worker: int) -> None:
 
     Raises ValueError if the stream is not the one of that place.
     """
-    before = read_snapshot(folder.snapshot)
+    state = None
+    with suppress(OSError, ValueError, StreamDamaged):  # the last snapshot is damaged, or that of another session
+        if before := read_snapshot(folder.snapshot):
+            state = _state_at(folder, place, before)
+    if state is None:
+        state = _state_at(folder, place, None)
+    write_snapshot(folder.snapshot, state, place, is_wanted=lambda: os.getppid() == worker)
+
+
+def _state_at(folder: SessionFolder, place: Place, before: Snapshot | None) -> State:
+    """Return the state at a place of the stream, from an earlier snapshot on. Raises ValueError and StreamDamaged."""
     reader = StreamReader(folder.events, before.place if before else START)
     frames = reader.frames()
 
     def next_events(seq: int) -> Sequence[AnyEvent]:
         return [decode_event(body) for body in next(frames, ())] if seq < place.seq else ()
 
-    state = fold_session(lambda: before.state() if before else None, next_events, folder.name)
-    if state is None or reader.place != place:
-        raise ValueError(f"{folder.events} has no frame that ends at event {place.seq}")
-    write_snapshot(folder.snapshot, state, place, is_wanted=lambda: os.getppid() == worker)
+    try:
+        state = fold_session(lambda: before.state() if before else None, next_events, folder.name)
+        if state is None or reader.place != place:
+            raise ValueError(f"{folder.events} has no frame that ends at event {place.seq}")
+    finally:
+        reader.close()
+    return state
