@@ -52,6 +52,8 @@ READ_BYTES = 1 << 20
 """Bytes read of one log in a tick."""
 TICK_BYTES = 8 << 20
 """Bytes read of all logs in a tick, so that a flood of output does not delay a decision. Later ticks continue."""
+LOG_BYTES_AT_MOST = 1 << 30
+"""Bytes read of one log. No capped log has as many: another program wrote to it, a hole of a terabyte perhaps."""
 PROGRESS_EVERY_S = 1.0
 CPU_DECIMALS = 2
 """Decimals of a processor time in seconds that the ledger keeps."""
@@ -81,7 +83,7 @@ class LogReader:
         if self._is_given_up:
             return 0
         try:
-            data = _piece(self.path, self._offset, most_bytes)
+            data = _piece(self.path, self._offset, min(most_bytes, LOG_BYTES_AT_MOST - self._offset))
         except OSError as error:
             if shortage(error):
                 raise
@@ -101,8 +103,8 @@ class LogReader:
         return len(data)
 
     def finish(self, report: JobEnded) -> None:
-        """Read a last line that has no line end. A log that was removed or cut, before it was read or after, is a
-        problem, unless the exit code tells of a crash."""
+        """Read a last line that has no line end. A log that was removed, cut or lengthened, before it was read or
+        after, is a problem, unless the exit code tells of a crash."""
         self.log.finish(report.at)
         if report.exit_code:
             return
@@ -113,6 +115,8 @@ class LogReader:
         is_short = size < self._offset or self._offset < report.log_bytes
         if is_short and not self.problem:
             self.problem = f"its log {self.path} was removed or cut by another program"
+        if size > LOG_BYTES_AT_MOST and not self.problem:
+            self.problem = f"its log {self.path} was lengthened by another program to {size / 1e9:.1f} GB"
 
 
 def _piece(path: Path, offset: int, most_bytes: int) -> bytes:

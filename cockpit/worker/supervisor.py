@@ -29,6 +29,8 @@ from cockpit.worker.pacemaker import Pacemaker
 from cockpit.worker.shortage import is_closed, shortage
 
 RETRY_FULL_S = 5.0
+AWAY_S = 5.0
+"""Seconds that a session's folder may be away."""
 FAULTS_AT_MOST = 5
 FAULT_FORGOTTEN_S = 600.0
 """Seconds without a fault after which earlier faults no longer count."""
@@ -130,6 +132,9 @@ class _Supervisor:
     def _handle(self, error: Exception, began: float) -> None:
         """Note an error after which another worker may start. Raises the others."""
         if self._has_run and self._folder.is_gone():
+            if self._comes_back():
+                log.error("%s was away for a moment: the worker starts again", self._folder.root)
+                return
             if self._worker is not None:
                 self._worker.abandon()
             raise LedgerError(
@@ -149,6 +154,12 @@ class _Supervisor:
         self._pacemaker.note = (
             f"the worker failed and starts again ({type(error).__name__}): see {self._folder.worker_log}"
         )
+
+    def _comes_back(self) -> bool:
+        """Wait for the session's folder, which another program may have renamed for a moment. Returns True if it is
+        there again."""
+        self._stop.wait(AWAY_S)
+        return not self._folder.is_gone()
 
 
 def waits_for(error: Exception, has_run: bool) -> str:

@@ -11,8 +11,8 @@ from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
 from cockpit.session.snapshot_process import write_at
-from tests.faults.checks import a_fold_from_nothing_is_the_state
 from tests.core.histories import Histories
+from tests.faults.checks import a_fold_from_nothing_is_the_state
 
 SHORT, LONG = 5, 400
 

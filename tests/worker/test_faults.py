@@ -27,6 +27,7 @@ from cockpit.worker import loop
 from cockpit.worker.build import build
 from cockpit.worker.main import WholeTraces
 from cockpit.worker.supervisor import FAULTS_AT_MOST, run_session, waits_for
+from tests.faults.checks import nothing_counted_twice
 from tests.worker.sessions import local_session, state_of, wait_for
 
 
@@ -121,6 +122,34 @@ def test_a_session_whose_folder_is_removed_ends_with_that_sentence(
     monkeypatch.setattr(loop, "decide", removes)
     with pytest.raises(LedgerError, match=f"{folder.root} was removed or moved while its session ran: the worker ends"):
         run_session(folder, threading.Event(), threading.Event())
+
+
+def test_a_session_whose_folder_is_renamed_for_a_moment_continues(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = local_session(tmp_path, clusters=1, mode="manual")
+    elsewhere, left = folder.root.with_name("elsewhere"), [3]
+
+    def renames(state: State, now: float) -> list[Event]:
+        left[0] -= 1
+        if not left[0]:
+            stop.set()
+        elif left[0] == 1:
+            folder.root.rename(elsewhere)
+            raise FileNotFoundError(folder.ledger)
+        return []
+
+    class Returning(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            if elsewhere.exists():
+                elsewhere.rename(folder.root)
+            return super().wait(0.0)
+
+    stop = Returning()
+    monkeypatch.setattr(loop, "decide", renames)
+    assert run_session(folder, stop, threading.Event()) == "it was asked to stop"
+    assert left == [0] and not elsewhere.exists()
+    nothing_counted_twice(folder)
 
 
 def test_an_intent_that_cannot_be_handled_is_set_aside_and_the_next_is_taken(

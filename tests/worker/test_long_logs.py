@@ -137,3 +137,16 @@ def test_a_run_without_a_log_is_judged_at_once(tmp_path: Path) -> None:
     following = Following(tmp_path)
     (ended,) = following.tick(0.0, JobEnded(5.0, "e0.0", "exited", 1))
     assert isinstance(ended, Ended) and ended.outcome is Outcome.CRASH
+
+
+def test_a_log_with_a_hole_of_a_terabyte_holds_up_no_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reports, "LOG_BYTES_AT_MOST", 4 * READ_BYTES)
+    following = Following(tmp_path)
+    following.prints("e0.0", 1000, ENDS)
+    with following.path("e0.0").open("ab") as log:
+        log.truncate(1 << 40)
+    found = following.tick(0.0, JobEnded(5.0, "e0.0", "exited", 0))
+    for now in range(1, 6):
+        found += following.tick(float(now))
+    (ended,) = (event for event in found if isinstance(event, Ended))
+    assert ended.outcome is Outcome.LOST and "lengthened by another program to 1099.5 GB" in ended.message
