@@ -20,18 +20,21 @@ from cockpit.cli.locate import repository, sessions_folder
 from cockpit.cli.screen import smallest_terminal
 from cockpit.core.hosted_agents import KNOWN_AGENTS, AgentError, HostedAgent, agent_of, install_hint
 from cockpit.core.installation import install_command
+from cockpit.create.access import is_confined
 from cockpit.create.agents import agents_of
 from cockpit.create.error import CreateError
+from cockpit.create.rescoring import why_never_rescored
 from cockpit.fleet.local.devices import cores, devices, driver_trouble
 from cockpit.fleet.node import confinement
 from cockpit.fleet.secret_names import is_secret
 from cockpit.read.checks import ARE_SELF_SCORED
 from cockpit.report.results import clean
-from cockpit.scoring.contract import can_rescore, is_upstream
+from cockpit.scoring.contract import is_upstream
 from cockpit.scoring.sealed import sealed_shard
 from cockpit.session import corpus, settings
 from cockpit.session.api_key import KeyHolder, NoKey
 from cockpit.session.paths import SETTINGS_FILE
+from cockpit.session.research_settings import ResearchSettings
 from cockpit.session.setting_types import SettingsError
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import VariantStore
@@ -77,10 +80,10 @@ def check(repo: str | None, fleet: str) -> Iterator[Finding]:
     yield _torch(needed=fleet == "local")
     yield _gpu()
     configured = _configured(where)
-    yield _confinement(configured.agent.confined, needed=False)
+    yield _confinement(configured)
     yield agents_finding(configured)
     if where is not None:
-        yield _scores(where, fleet)
+        yield _scores(where, configured.research, fleet)
     yield _key(configured.agent.key_file)
     yield from skypilot(where, needed=fleet == "sky")
 
@@ -185,20 +188,30 @@ def _gpu() -> Finding:
     )
 
 
-def _confinement(agents: bool, needed: bool) -> Finding:
-    """Check how runs and agents on this machine are kept from the person's files and from each other.
-
-    `agents` is False if the settings leave agents unconfined.
-    """
+def _confinement(configured: settings.Settings) -> Finding:
+    """Check how runs and agents on this machine are kept from the person's files and from each other."""
     found = confinement.available()
-    who = "runs and hosted agents are" if agents else "runs are"
-    rest = "" if agents else "; hosted agents are unconfined: `[agent] confined` is false"
-    if found.wall is confinement.Wall.BUBBLEWRAP:
-        return Finding("walls", f"{who} confined by bubblewrap{rest}")
-    if found.wall is confinement.Wall.LANDLOCK:
-        return Finding("walls", f"{who} confined by Landlock ({found.reason}){rest}")
-    remedy = "install bubblewrap; without it runs and agents see this user's files and the network"
-    return Finding("walls", f"runs and hosted agents are unconfined: {found.reason}", remedy, needed)
+    if found.wall is confinement.Wall.NONE:
+        remedy = "install bubblewrap; without it runs and agents see this user's files and the network"
+        said = f"runs and hosted agents are unconfined: {found.reason}"
+        return Finding("walls", said, remedy, needed=False)
+    walls = {"runs": _why_runs_are_unconfined(configured.research)}
+    walls["hosted agents"] = "" if configured.agent.confined else "`[agent] confined` is false"
+    by = "bubblewrap" if found.wall is confinement.Wall.BUBBLEWRAP else f"Landlock ({found.reason})"
+    confined = " and ".join(who for who, why in walls.items() if not why)
+    free = [f"{who} are unconfined: {why}" for who, why in walls.items() if why]
+    return Finding("walls", "; ".join([*([f"{confined} are confined by {by}"] if confined else []), *free]))
+
+
+def _why_runs_are_unconfined(research: ResearchSettings) -> str:
+    """Return why the settings leave runs unconfined, in a clause; empty if they confine them."""
+    try:
+        if is_confined(research):
+            return ""
+    except CreateError:  # `cockpit new` refuses such a command, with the reason
+        return ""
+    setting = "false" if research.confine is False else "left out, and their command is not Python"
+    return f"`[research] confine` is {setting}"
 
 
 def agents_finding(configured: settings.Settings) -> Finding:
@@ -228,11 +241,12 @@ def _inheritance(configured: settings.Settings, agent: HostedAgent) -> str:
     return f"{agent.name} inherits {len(found)} variables, {secrets} among them"
 
 
-def _scores(where: Path, fleet: str) -> Finding:
+def _scores(where: Path, research: ResearchSettings, fleet: str) -> Finding:
     """Check if the score of a would-be keep is computed outside its run, on this machine and on SkyPilot."""
-    if not can_rescore(where):
-        said = f"runs {ARE_SELF_SCORED}: train.py has no save_model and load_model, or prepare.py no sealed_shard"
-        return Finding("scores", said)
+    if research.score_command:
+        return Finding("scores", f"`{research.score_command}` scores each run after its end")
+    if why := why_never_rescored(research, where):
+        return Finding("scores", f"runs {ARE_SELF_SCORED}: {why}")
     if is_upstream(where) and fleet == "sky":
         said = "the score of a would-be keep is computed outside its run; a node fetches the sealed shard for that"
         return Finding("scores", said)

@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from cockpit.cli import doctor
-from cockpit.cli.doctor import _scores
+from cockpit.cli.doctor import _confinement, _scores
 from cockpit.cli.doctor_sky import _images, _scripts, _task, disabled_infra, enabled_infra, refusal
 from cockpit.cli.finding import Finding
-from cockpit.fleet.node.confinement import available
+from cockpit.fleet.node.confinement import Wall, available
 from cockpit.fleet.sky import registry
+from cockpit.session.research_settings import ResearchSettings
+from cockpit.session.settings import Settings
 from tests.scoring.upstream_shape import write
 from tests.worker.sessions import git
 
@@ -149,8 +151,38 @@ def test_why_nothing_would_be_launched_is_one_sentence(output: str, said: str) -
 
 def test_a_repository_in_upstreams_shape_is_scored_outside_its_runs_on_both_fleets(tmp_path: Path) -> None:
     write(tmp_path)
-    assert _scores(tmp_path, "sky").said.endswith("a node fetches the sealed shard for that")
-    assert "self-scored" not in _scores(tmp_path, "local").said
+    assert _scores(tmp_path, ResearchSettings(), "sky").said.endswith("a node fetches the sealed shard for that")
+    assert "self-scored" not in _scores(tmp_path, ResearchSettings(), "local").said
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"command": "make bench"}, "runs are self-scored (each prints its own score): the command is your own"),
+        ({"metric": "val_acc"}, "only val_bpb of a saved model is computed outside its run"),
+        ({"rescore": "off"}, "`[research] rescore` is off"),
+        ({"command": "make", "score_command": "python score.py"}, "`python score.py` scores each run after its end"),
+    ],
+)
+def test_why_runs_print_their_own_score_is_told_as_a_new_session_tells_it(
+    tmp_path: Path, settings: dict[str, str], said: str
+) -> None:
+    write(tmp_path)
+    assert _scores(tmp_path, ResearchSettings(**settings), "local").said.endswith(said)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(available().wall is Wall.NONE, reason="runs are unconfined here")
+@pytest.mark.parametrize(
+    ("research", "start", "end"),
+    [
+        (ResearchSettings(), "runs and hosted agents are confined by ", ""),
+        (ResearchSettings(command="make"), "hosted agents are ", "left out, and their command is not Python"),
+        (ResearchSettings(confine=False), "hosted agents are ", "runs are unconfined: `[research] confine` is false"),
+    ],
+)
+def test_the_wall_is_told_for_the_runs_of_this_repository(research: ResearchSettings, start: str, end: str) -> None:
+    said = _confinement(Settings(research=research)).said
+    assert said.startswith(start) and said.endswith(end)
 
 
 def found_in(place: Path, monkeypatch: pytest.MonkeyPatch, settings_text: str) -> dict[str, Finding]:
