@@ -69,7 +69,7 @@ def check_command(setting: str, store: VariantStore, words: tuple[str, ...], lin
     script = next((word for word in words[at + 1 :] if not word.startswith("-")), "")
     given = [word for word in words[at + 1 :] if word in ("-m", "-c")]
     is_own = script.endswith(".py") and not given and not script.startswith(("/", "~", "..", "$", *links))
-    if is_own and not store.is_tracked_in_any_folder(script):
+    if is_own and not store.tracked.holds_in_any_folder(script):
         raise CreateError(f"[research] {setting}: git stores no {script}, so no run would have it")
 
 
@@ -86,7 +86,7 @@ def check_score_command(store: VariantStore, repo: Path, words: tuple[str, ...])
     for word in words:
         if os.path.normpath(word) in store.files:
             raise CreateError(f"[research] score_command runs {word}, which experiments edit: name another file")
-        if (repo / word).is_file() and not Path(word).is_absolute() and not store.is_tracked(word):
+        if (repo / word).is_file() and not Path(word).is_absolute() and not store.tracked.holds(word):
             raise CreateError(f"[research] score_command: git does not store {word}: `git add {word}`, then commit")
 
 

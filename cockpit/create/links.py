@@ -50,7 +50,7 @@ def check_links(store: VariantStore, repo: Path, wanted: Iterable[str]) -> None:
             raise InputError(
                 f"a link is a path inside the repository: instead of --links {path} give --readable {path}"
             )
-        if (repo / path).is_file() and not (repo / path).is_symlink() and store.is_tracked(path):
+        if (repo / path).is_file() and not (repo / path).is_symlink() and store.tracked.holds(path):
             raise InputError(f"git stores {path}, so every run has it: leave it out of --links")
 
 

@@ -34,7 +34,7 @@ def check_program(
 
 def _check_own(setting: str, program: PurePosixPath, repo: Path, store: VariantStore, linked: Sequence[str]) -> None:
     """Refuse a program of the repository that a run would not have, or could not start."""
-    mode = store.mode_of(program.as_posix())
+    mode = store.tracked.mode_of(program.as_posix())
     if mode == "100644":
         raise CreateError(
             f"[research] {setting}: git stores {program} as a file that is not executable: `git update-index --chmod=+x"

@@ -50,7 +50,7 @@ def own_budget(store: VariantStore, commit: str, repo: Path, words: Sequence[str
     texts = {path: store.source(commit, path) for path in store.files} | store.scripts(commit)
     with suppress(OSError):
         texts["prepare.py"] = (repo / "prepare.py").read_text(encoding="utf-8", errors="replace")
-    reads = any(VARIABLE in word for word in words) or store.mentions(VARIABLE)
+    reads = any(VARIABLE in word for word in words) or store.tracked.mention(VARIABLE)
     ordered = sorted(texts, key=lambda path: (PurePosixPath(path).name != "prepare.py", path != store.script, path))
     constants = {path: _constants(texts[path], path) for path in ordered}
     for path in ordered:

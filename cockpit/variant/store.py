@@ -5,7 +5,6 @@ objects, and named by refs/cockpit/SESSION/EXPERIMENT. One branch moves: cockpit
 """
 
 import difflib
-import glob
 import hashlib
 import os
 import re
@@ -35,6 +34,7 @@ from cockpit.variant.git.repository import (
 )
 from cockpit.variant.git.session_refs import SessionRefs
 from cockpit.variant.git.submodules import Submodules
+from cockpit.variant.git.tracked import TrackedFiles
 from cockpit.variant.git.tree import (
     Entry,
     ObjectReader,
@@ -106,6 +106,7 @@ class VariantStore:
         self._top = Path(str(self._repo.working_tree_dir)).resolve()
         self.subfolder = self._start.relative_to(self._top).as_posix().removeprefix(".")
         """The path in the repository of the folder that runs start in; empty for the top."""
+        self.tracked = TrackedFiles(self._repo, self.subfolder)
         self._rules = Rules(self.script, self._protected, metric)
         self._prepare = (PurePosixPath(self.script).parent / PREPARE).as_posix()
         parse_with(own_python(self._start))
@@ -294,30 +295,6 @@ class VariantStore:
                 yield (path / at).as_posix()
             else:
                 yield from self._absent(*found, path / at)
-
-    def is_tracked(self, path: str) -> bool:
-        """Return True if git stores the file at this path below the folder of the repository, or a submodule does."""
-        return self._lists((PurePosixPath(self.subfolder) / path).as_posix())
-
-    def mode_of(self, path: str) -> str:
-        """Return git's mode of the file at this path below the folder of the repository; empty if it stores none."""
-        inside = (PurePosixPath(self.subfolder) / path).as_posix()
-        listed = git_answer(self._repo, "ls-files", "--stage", "--", inside).split()
-        return listed[0] if listed else "100755" if self.is_tracked(path) else ""
-
-    def is_tracked_in_any_folder(self, path: str) -> bool:
-        """Return True if git stores a file at this path in the repository or in one of its folders."""
-        return self._lists(f":(top,glob)**/{glob.escape(PurePosixPath(path).as_posix())}")
-
-    def mentions(self, word: str) -> bool:
-        """Return True if a file that git stores has a word, documents left out."""
-        try:
-            return bool(git_answer(self._repo, "grep", "-l", "-I", "-F", "-e", word, "--", ":/", ":!*.md"))
-        except VariantError:
-            return False  # git ends with 1 where no file has it
-
-    def _lists(self, pathspec: str) -> bool:
-        return bool(git_answer(self._repo, "ls-files", "--recurse-submodules", "--", pathspec))
 
     def scripts(self, commit: str) -> dict[str, str]:
         """Return the Python files beside the script in a commit, and the editable ones: path to text."""
