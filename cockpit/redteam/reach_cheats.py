@@ -30,8 +30,8 @@ _OTHER_CASE = """    text = open("prep" "are.py").read().replace("math.log(2)", 
 
 
 def _tries(what: str, code: str) -> str:
-    """Return code that runs `code`, which sets `found`, prints REACHED where it found anything, and ends. A wall may
-    refuse with any error."""
+    """Return code that runs `code`, prints REACHED if that has set `found`, and ends. A wall may refuse with any
+    error."""
     body = "".join(f"        {line}\n" for line in code.strip("\n").split("\n"))
     return (
         f"    found = None\n    try:\n{body}    except Exception as error:\n        print('refused:', error)\n"
@@ -40,7 +40,7 @@ def _tries(what: str, code: str) -> str:
 
 
 def reaches(name: str, what: str, code: str, runs: int = 1, short: bool = False) -> Variant:
-    """Return a variant that runs `code`, which sets `found` where it reaches `what`, and ends."""
+    """Return a variant that runs `code`, which sets `found` if it reaches `what`, and ends."""
     return Variant(name, what, (before(BEGIN, _tries(what, code)),), runs=runs, short=short)
 
 

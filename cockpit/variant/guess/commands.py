@@ -75,8 +75,8 @@ class Command(NamedTuple):
 def documented_commands(listing: Listing) -> list[Command]:
     """Return the commands that start a script of the repository, in the order of the documents, each once.
 
-    Those of build files are read where no document shows one, and then any that starts a script which imports the
-    edited file, whatever its name says.
+    If no document shows one, return those of build files, else those that start a script that imports the edited file,
+    whatever its name says.
     """
     documents = listing.documents()
     return (
@@ -154,7 +154,7 @@ def _commands_in(listing: Listing, documents: list[str], edited: frozenset[str] 
 
 
 def _joined(listing: Listing, path: str) -> Iterator[tuple[int, str]]:
-    """Yield the lines, each with those that a backslash at its end adds."""
+    """Yield the lines, each joined with those that a backslash continues."""
     pending, first = "", 0
     for number, line in listing.lines(path):
         first = first or number
@@ -259,7 +259,7 @@ def _words(text: str) -> tuple[tuple[str, ...], bool]:
 
 
 def _with_env(words: list[str]) -> list[str]:
-    """Start a command that begins with assignments by `env`, so that no shell is needed."""
+    """Put `env` before a command that begins with assignments, so that it needs no shell."""
     return ["env", *words] if words and re.match(r"[A-Z_][A-Z0-9_]*=", words[0]) else words
 
 
@@ -282,7 +282,7 @@ def script_of_command(listing: Listing, words: tuple[str, ...], document: str = 
 
 
 def with_python(words: tuple[str, ...], python: str, launcher: Callable[[str], str]) -> tuple[str, ...]:
-    """Return the command started by one Python: in place of `python`, of `uv run` and its like, and of launchers.
+    """Return the command with one Python in place of `python`, of `uv run` and its like, and of launchers.
 
     `launcher` gives the path of a launcher beside that Python. A command of another kind is returned as it is.
     """

@@ -34,7 +34,7 @@ class Environment(NamedTuple):
 
 
 def _is_made(name: str, has: Callable[[str], bool]) -> bool:
-    """Return True unless a folder may be another thing: `env` is often one of code."""
+    """Return False for a folder that may be something else: `env` is often a folder of code."""
     return name == VENVS[0] or has(f"{name}/pyvenv.cfg")
 
 

@@ -37,13 +37,13 @@ _RARER_SCORE = re.compile(
     r"|area[ _]under[ _]\w+)(?:$|[ _/.-])",
     re.IGNORECASE,
 )
-"""Scores that are often printed beside another one: they count where there is no other."""
+"""Scores that are often printed beside another one: they count if there is no other."""
 _TIME = re.compile(
     r"(?:(?:elapsed|total|run(?:ning)?|wall(?:[ _-]?clock)?|execution|mean|median|avg|average|best)[ _]?)?time"
     r"(?:[ _](?:taken|elapsed|s|ms|sec|seconds))?|elapsed(?:[ _](?:s|ms|sec|seconds))?|runtime|duration",
     re.IGNORECASE,
 )
-"""A program's time, which most programs print: it counts where there is no score, and documents call it the goal."""
+"""A program's time, which most programs print: it counts if there is no score, and documents call it the goal."""
 _HELD_OUT = re.compile(r"^(?:val|valid|validation|test|eval|dev|heldout|held_out|final|mean|avg)(?:$|[ _/.-])", re.I)
 _TRAINING = re.compile(
     r"^(?:train|training|smooth|ema|debiased|best|target|baseline|previous|max|min)(?:$|[ _/.-])", re.I
@@ -210,7 +210,7 @@ def _sources(listing: Listing, file: str, command: str, commands: list[Command])
 
 
 def _printed_by(listing: Listing, path: str) -> list[Printed]:
-    """Return the names that a file prints; those of a configuration are none."""
+    """Return the names that a file prints; none for a configuration."""
     text = listing.texts.get(path, "")
     if path.endswith(".py"):
         return printed_names(text)
