@@ -21,8 +21,8 @@ class Ended(msgspec.Struct):
 
 
 def every(state: State) -> list[str]:
-    """Return all attempts that ended, oldest first."""
+    """Return all attempts that ended, oldest first; one that was cancelled in the queue never did."""
     return sorted(
-        (name for name, attempt in state.attempts.items() if attempt.outcome is not None),
+        (name for name, attempt in state.attempts.items() if attempt.ended_at),
         key=lambda name: state.attempts[name].ended_at,
     )
