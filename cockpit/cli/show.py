@@ -13,13 +13,14 @@ from cockpit.core.metric import precise
 from cockpit.core.nearest import did_you_mean
 from cockpit.core.state import State
 from cockpit.decide.budget import accounts
-from cockpit.read.attempts import current_attempt, is_evaluating
+from cockpit.read.attempts import current_attempt
 from cockpit.read.costs import device_word
 from cockpit.read.early_stops import early_stopping_summary
 from cockpit.read.forecasts import forecast_words, forecasts_of
 from cockpit.read.model_cost import model_cost, model_cost_words
 from cockpit.read.proposer_results import proposer_results
 from cockpit.read.result_query import found_by
+from cockpit.read.state_words import cluster_word
 from cockpit.read.wording import duration
 from cockpit.report.results import clean, results_tsv
 from cockpit.report.status import Json, counts, status
@@ -87,7 +88,7 @@ def _score_lines(found: Json) -> Iterator[str]:
 def _cost_lines(state: State, now: float) -> Iterator[str]:
     """Yield the time and money spent, and by whom."""
     books = accounts(state, state.now)
-    yield f"duty      {books.duty:.0%}, {duration(books.training_s)} of training"
+    yield f"busy      {books.duty:.0%} of cluster time, {duration(books.training_s)}"
     dollars = f"${books.gpu_usd:.2f} on clusters, ${books.api_usd:.2f} on models"
     yield f"spent     {books.gpu_hours:.1f} {device_word(state)}-hours, {dollars}"
     if cost := model_cost(state, now):
@@ -103,10 +104,9 @@ def _cost_lines(state: State, now: float) -> Iterator[str]:
 
 def _cluster_lines(state: State, found: Json) -> Iterator[str]:
     for cluster in found["clusters"][:CLUSTERS_AT_MOST]:
-        attempt = state.attempts.get(cluster["attempt"] or "")
-        evaluating = "  evaluating" if attempt is not None and is_evaluating(attempt) else ""
-        doing = f"{attempt.id}{evaluating}" if attempt is not None else _told(cluster)
-        yield f"  {cluster['name']:<8} {cluster['hardware'] or '?':<6} {cluster['state']:<10} {doing}"
+        word = cluster_word(state, state.clusters[cluster["name"]])
+        doing = cluster["attempt"] or next(iter(cluster["next"]), "") or _told(cluster)
+        yield f"  {cluster['name']:<8} {cluster['hardware'] or '?':<6} {word:<10} {doing}"
 
 
 def _told(cluster: Json) -> str:

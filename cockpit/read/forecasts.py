@@ -72,7 +72,7 @@ def forecast_words(found: Mapping[str, ArmForecast]) -> str:
     if likely:
         said = f"{likely} of {len(found)} arms likely to crash, {worst} the most: {percent(crash)}"
     else:
-        said = f"no arm is likely to crash: {percent(crash)} at most ({worst})"
+        said = f"crashes are unlikely: {percent(crash)} at most, in {worst}"
     peaks = {name: one.peak_vram_mb for name, one in found.items() if one.peak_vram_mb is not None}
     if peaks:
         name, peak = max(peaks.items(), key=lambda pair: pair[1].mean)

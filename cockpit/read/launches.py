@@ -1,4 +1,4 @@
-"""Word a cluster's state, and the time and cost of its launch."""
+"""Word the time and cost of a cluster's launch."""
 
 from statistics import median
 
@@ -6,17 +6,6 @@ from cockpit.core.model import Cluster, ClusterState
 from cockpit.core.state import State
 from cockpit.decide.budget import price
 from cockpit.read.wording import count, duration, money
-
-UNUSABLE = "unusable"
-"""The word for a lost cluster that is billed as up."""
-NO_CAPACITY = "waiting"
-"""The word for a cluster that its cloud has no capacity for: it is asked for again."""
-
-
-def cluster_word(cluster: Cluster) -> str:
-    if cluster.state is not ClusterState.LOST:
-        return str(cluster.state)
-    return UNUSABLE if cluster.billed else NO_CAPACITY if cluster.refusals else str(cluster.state)
 
 
 def launch_note(state: State, cluster: Cluster, now: float) -> str:

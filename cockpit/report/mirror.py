@@ -10,9 +10,8 @@ import io
 
 from cockpit.core.curves import points_of
 from cockpit.core.errors import CockpitError
-from cockpit.core.model import Attempt, AttemptStatus
+from cockpit.core.model import AttemptStatus
 from cockpit.core.state import State
-from cockpit.read.attempts import is_evaluating
 from cockpit.report.export import CONSTANT, Row, rows
 from cockpit.session.paths import SessionFolder
 
@@ -53,7 +52,8 @@ class Mirror:
 
     def write(self, state: State) -> int:
         """Write each attempt that has ended since the last call. Returns the number of attempts written."""
-        new = {name for name, one in state.attempts.items() if name not in self._written and _is_over(one)}
+        ended = {name for name, one in state.attempts.items() if one.status is AttemptStatus.ENDED}
+        new = ended - self._written
         if not new:
             return 0
         with contextlib.redirect_stdout(io.StringIO()):  # Trackio prints a line for each run
@@ -93,10 +93,6 @@ class Mirror:
         self._record.write(name + "\n")
         self._record.flush()
         self._written.add(name)
-
-
-def _is_over(attempt: Attempt) -> bool:
-    return attempt.status is AttemptStatus.ENDED and not is_evaluating(attempt)
 
 
 def _results(state: State, row: Row) -> dict[str, float]:

@@ -78,7 +78,7 @@ def test_a_wave_is_proposed_moved_edited_and_dropped_from_the_command_line(place
     waves = state_of(night).waves
     assert waves[second].rank < waves[first].rank
     arm = waves[first].arms[0]
-    assert f"{first}: no arm is likely to crash" in said(place, "status")
+    assert f"{first}: crashes are unlikely" in said(place, "status")
     (waiting,) = (wave for wave in json.loads(said(place, "status", "--json"))["waves"] if wave["wave"] == first)
     assert set(waiting["forecast"][arm]["crash"]) == {"mean", "low", "high"}
     assert f"{arm} is dropped" in said(place, "drop", arm, "too slow", "--yes")

@@ -20,8 +20,8 @@ from cockpit.core.state import State
 from cockpit.decide.budget import TEARDOWN_S, accounts, committed_usd
 from cockpit.decide.decisions import decide, wake_at
 from cockpit.read.costs import hour_usd
-from cockpit.read.launches import cluster_word
 from cockpit.read.needs import needs
+from cockpit.read.state_words import cluster_word
 from tests.decide.world import after
 
 USD_PER_HOUR = 36.0
@@ -84,7 +84,7 @@ def test_the_words_tell_one_that_is_billed_from_one_that_is_gone() -> None:
     for billed in (True, False):
         state = lost(billed)
         (need,) = needs(state, 200.0)
-        said[billed] = (cluster_word(state.clusters[CLUSTER]), need.short, need.sentence)
+        said[billed] = (cluster_word(state, state.clusters[CLUSTER]), need.short, need.sentence)
     assert said == {
         True: ("unusable", "gpu-01 unusable, billed", "gpu-01 is unusable and billed as up: no answer"),
         False: ("lost", "gpu-01 lost", "gpu-01 is lost: no answer"),

@@ -3,8 +3,9 @@
 from cockpit.core.cluster_events import ClusterDown, ClusterUp, ClusterWaiting, Launching
 from cockpit.core.fold import fold
 from cockpit.core.state import State
-from cockpit.read.launches import NO_CAPACITY, cluster_word, launch_figures, launch_note
+from cockpit.read.launches import launch_figures, launch_note
 from cockpit.read.needs import NeedKind, needs
+from cockpit.read.state_words import NO_CAPACITY, cluster_word
 from tests.tui import stories
 
 
@@ -52,7 +53,7 @@ def test_time_in_a_clouds_queue_is_neither_counted_nor_billed() -> None:
 def test_a_cluster_that_its_cloud_has_no_capacity_for_is_waiting_and_not_lost() -> None:
     state = stories.launching().state
     waiting = state.clusters["gpu-07"]
-    assert cluster_word(waiting) == NO_CAPACITY
+    assert cluster_word(state, waiting) == NO_CAPACITY
     (need,) = (one for one in needs(state, state.now) if one.about == waiting.name)
     assert need.kind is NeedKind.WAITING and need.short == "gpu-07 waits for capacity"
     assert "no capacity for H200" in need.sentence

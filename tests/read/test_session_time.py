@@ -40,6 +40,8 @@ def test_a_pause_before_a_reopening_does_not_count_as_running_time() -> None:
     ended(began + 90 * HOUR)
     assert running_s(state, began + 99 * HOUR) == 13 * HOUR
     assert any("13h00m of 12h" in words for words, _ in money_parts(state, began + 99 * HOUR))
+    state.session = msgspec.structs.replace(state.session, budget_hours=0.03)
+    assert any(words.endswith(" of 1m48s") for words, _ in money_parts(state, began + 99 * HOUR))
 
 
 def test_a_worker_that_was_killed_is_no_end() -> None:

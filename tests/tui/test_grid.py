@@ -3,13 +3,17 @@
 import pytest
 
 from cockpit.cli.show import status_text
+from cockpit.core.events import Started
 from cockpit.core.model import AttemptStatus, ClusterState
+from cockpit.read.state_words import EVALUATING, cluster_counts
 from cockpit.session.heartbeat import WorkerStatus
 from cockpit.tui.theme import DARK
+from cockpit.tui.views.cards import card_view
 from cockpit.tui.views.changes import Wording
-from cockpit.tui.views.clusters import EVALUATING, ClusterView, cluster_view, standing, summary
+from cockpit.tui.views.clusters import ClusterView, cluster_view, standing
 from cockpit.tui.views.summary import money_parts
-from cockpit.tui.widgets.grid import CELL_WIDTH, cell_rows
+from cockpit.tui.widgets.cards import draw_cards
+from cockpit.tui.widgets.grid import CELL_WIDTH, cell_rows, table_row
 from cockpit.tui.widgets.talk import text_of
 from tests.tui import stories
 from tests.tui.conftest import Opener, press, shown, words_on
@@ -23,7 +27,7 @@ STATES = [("▶", "busy"), ("▶", "busy, held"), ("▶", "ending"), ("▶", "su
 def test_a_cell_of_any_width_is_complete(width: int, glyph: str, word: str, old_s: float) -> None:
     about = Wording("WARMDOWN_RATIO .7", "DOWN .7")
     view = ClusterView(
-        "gpu-01", "H100", glyph, word, "good", "e0000.10", about, 0.57, 127.0, 2.36, 0.002,
+        "gpu-01", "H100", glyph, word, "good", "e0000.10", about, 0.57, "57%", 127.0, loss=2.36, delta=0.002,
         following="e0053.1", stale_s=old_s,
     )  # fmt: skip
     said = text_of(cell_rows(view, width, DARK, False))
@@ -44,7 +48,7 @@ async def test_a_run_that_has_trained_is_evaluating_on_every_page(screen_on: Ope
     assert cluster_view(story.state, cluster, story.at).word == EVALUATING
     app = screen_on("evaluating")
     async with shown(app, 120, 36) as pilot:
-        assert words_on(app).count(EVALUATING) == 2, "in the cluster and in the log's title"
+        assert words_on(app).count(EVALUATING) == 3, "in the clusters' title, in the cell and in the log's title"
         await press(pilot, "enter")
         assert EVALUATING in words_on(app), "among the attempts"
     assert any(EVALUATING in line for line in status_text(app.feed.folder))
@@ -85,11 +89,11 @@ def test_a_cluster_whose_run_starts_is_not_counted_as_idle() -> None:
     state = stories.night().state
     name = next(name for name, one in state.clusters.items() if one.state is ClusterState.BUSY)
     cluster = state.clusters[name]
-    before = summary(state)
+    before = cluster_counts(state)
     cluster.state, cluster.ahead, cluster.running = ClusterState.IDLE, [cluster.running], ""
     assert cluster_view(state, cluster, state.now).word == "starting"
-    assert "1 starting" in summary(state) and "starting" not in before
-    assert ("idle" in summary(state)) == ("idle" in before)
+    assert "1 starting" in cluster_counts(state) and "starting" not in before
+    assert ("idle" in cluster_counts(state)) == ("idle" in before)
 
 
 @pytest.mark.anyio
@@ -100,6 +104,8 @@ async def test_the_log_of_a_run_that_starts_has_its_name(screen_on: Opener, keys
         await press(pilot, *keys)
         said = words_on(app)
         assert "◔ gpu-01" in said and "e0000.1 gpu-01 starting  0 lines" in said and "No output yet." in said
+        if not keys:
+            assert "for 0s" in said and "───   " not in said, "time without a bar"
 
 
 def test_a_run_has_a_word_beside_its_name_until_it_trains() -> None:
@@ -111,3 +117,21 @@ def test_a_run_has_a_word_beside_its_name_until_it_trains() -> None:
     assert standing(state, attempt) == "submitted", "another run is on its cluster"
     attempt.status = AttemptStatus.RUNNING
     assert standing(state, attempt) == ""
+
+
+@pytest.mark.parametrize("width", [25, 40, 72, 110])
+def test_a_run_without_progress_shows_its_time_and_no_bar(width: int) -> None:
+    story = stories.starting()
+    cluster = next(iter(story.state.clusters.values()))
+    view = cluster_view(story.state, cluster, story.at)
+    assert view.waited_s == 19 and not view.trained
+    rows = [table_row(view, width, DARK, False)] if width >= 60 else cell_rows(view, width, DARK, False)
+    for said in (
+        text_of(rows),
+        text_of(draw_cards([(card_view(story.state, cluster, story.at), [])], "", width, 9, 1, DARK)),
+    ):
+        assert "for 19s" in said and not {"─", "━"} & set(said), said
+    story.tell(Started(at=story.at, attempt="e0000.1"))
+    story.at += 7
+    view = cluster_view(story.state, story.state.clusters["gpu-01"], story.at)
+    assert (view.word, view.waited_s) == ("busy", 7)

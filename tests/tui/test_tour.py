@@ -21,7 +21,7 @@ from tests.tui.conftest import Opener, press, sent, settle, shown, words_on
 
 pytestmark = pytest.mark.anyio
 
-SIZES = ((60, 20), (80, 24), (120, 36), (200, 50))
+SIZES = ((60, 20), (80, 24), (110, 28), (120, 36), (200, 50))
 
 
 @pytest.fixture
@@ -76,8 +76,12 @@ async def test_each_card_is_whole_and_leaves_the_place_of_its_pane(screen_on: Op
             pane = app.main.query_one(f"#{card.pane}").region
             name = Region(pane.x, pane.y, pane.width, 1)
             assert not box.overlaps(name), f"the card hides the name of {card.pane}"
-            if width >= 120:
+            if width >= 110:
                 assert not box.overlaps(app.main.log_pane.region), "the log of a run stays in sight"
+                for each in tour_cards(here, app.registry):
+                    told = app.main.query_one(f"#{each.pane}").region
+                    told = told if height >= 36 else Region(told.x, told.y, told.width, 1)
+                    assert not box.overlaps(told), f"the card on {card.pane} hides {each.pane}"
             await press(pilot, "enter")
         assert app.screen is app.main and app.main.pane == "log"
 

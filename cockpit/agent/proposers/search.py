@@ -91,7 +91,7 @@ def draft(history: SearchHistory, found: Sequence[Mapping[str, Value]], request:
     for constants in found:
         changed = {name: value for name, value in constants.items() if history.base_constants.get(name) != value}
         arms.append(Arm(Change(changed), why=", ".join(f"{name} {value}" for name, value in changed.items())))
-    question = "Is a cross or a mutation of the best configurations better?"
+    question = "Is a mix of the best configurations better, or a small change of one?"
     return _wave(history, question, "Good configurations lie near, and between, the best ones.", arms, request)
 
 

@@ -10,13 +10,14 @@ from textual.strip import Strip
 
 from cockpit.core.curves import points_of
 from cockpit.core.knobs import knob_words
-from cockpit.core.metric import Metric, precise
+from cockpit.core.metric import precise
 from cockpit.core.model import Attempt, AttemptStatus, Experiment, Outcome, Value
 from cockpit.core.state import State, constants_of
-from cockpit.read.attempts import current_attempt, is_evaluating
+from cockpit.read.attempts import current_attempt
 from cockpit.read.checks import checks_of
 from cockpit.read.rival import rival_curve, rival_loss
 from cockpit.read.scores import kept_estimate
+from cockpit.read.state_words import run_word
 from cockpit.read.waves import status_word
 from cockpit.read.wording import runs_words, with_minus
 from cockpit.tui.actions.effects import SearchStep
@@ -25,7 +26,7 @@ from cockpit.tui.figures import clock, difference_words, duration, score_words, 
 from cockpit.tui.plain import plain, width_of, wrap
 from cockpit.tui.rows import Ink, Row, hint_rows, title_row
 from cockpit.tui.screens.base import CockpitScreen, ScreenContext
-from cockpit.tui.views.clusters import EVALUATING, standing
+from cockpit.tui.views.clusters import standing
 from cockpit.tui.views.diffs import diff_lines
 from cockpit.tui.views.review import glyph_of
 from cockpit.tui.widgets.bars import Footer
@@ -118,21 +119,19 @@ class Attempts(Listing):
         shown = [self.state.attempts[key] for key in self.window(height - 1)]
         names = [_names(attempt) for attempt in shown]
         cells = [max(map(width_of, column)) + 1 for column in zip(*names, strict=True)]
-        metric = self.state.session.metric
-        return rows + [self._row(metric, attempt, width, cells) for attempt in shown]
+        return rows + [self._row(self.state, attempt, width, cells) for attempt in shown]
 
     def on_click(self, event: events.Click) -> None:
         if event.y >= 1:
             self.select_index(self.top + event.y - 1)
 
-    def _row(self, metric: Metric, attempt: Attempt, width: int, cells: list[int]) -> Strip:
+    def _row(self, state: State, attempt: Attempt, width: int, cells: list[int]) -> Strip:
+        metric = state.session.metric
         row = Row(width, self.palette, self.palette.selection if attempt.id == self.selected else None).skip()
         for name, ink, column in zip(_names(attempt), ("key", "dim", "text", "dim"), cells, strict=True):
             row.put(name, ink, column)
         done = attempt.status is AttemptStatus.ENDED
-        word = str(attempt.outcome) if done and attempt.outcome else str(attempt.status)
-        word = EVALUATING if is_evaluating(attempt) else word
-        row.put(word, outcome_ink(attempt.outcome) if done else "text", 10)
+        row.put(run_word(state, attempt), outcome_ink(attempt.outcome) if done else "text", 10)
         if attempt.metrics is not None:
             row.put(precise(metric.value(attempt.metrics.score)), "text", 9)
         if attempt.started_at:

@@ -1,4 +1,4 @@
-"""The tour: three cards over the main screen, each beside the pane that it is about."""
+"""The tour: three cards over the main screen, each at the side of the pane that it is about."""
 
 from msgspec import Struct
 from textual import events
@@ -21,7 +21,7 @@ from cockpit.tui.widgets.pane import Pane
 CARDS = 3
 WIDEST = 58
 LEAST = WIDEST * 2 // 3
-"""Cells beside a pane that a card needs there."""
+"""Cells beside a card from which they show whole words."""
 FIRST_ROWS = 7
 """Rows of a pane above a card that lies over it."""
 HEADER = 2
@@ -93,26 +93,24 @@ def _waves_text(state: State) -> str:
 
 
 def _talk_text(state: State) -> str:
-    return f"What the proposer says and does. A message from you: {plain(listener_words(state))}."
+    named = f", {plain(state.proposer)}," if state.proposer else ""
+    return f"What the proposer{named} says and does. A message from you: {plain(listener_words(state))}."
 
 
-def card_region(screen: Region, pane: Region, height: int) -> Region:
-    """Return a card's place: beside its pane if there is room, else above or below it in the same column.
+def card_region(screen: Region, pane: Region, chart: Region | None, height: int) -> Region:
+    """Return a card's place: over the chart, which no card is about, at the side of its pane.
 
-    In a pane that has the whole screen, the card covers the middle: the first rows and the end of a log stay visible.
+    Where one pane has the whole screen, the card covers its middle: the first rows and the end of a log stay visible.
     """
     below = screen.height - height - 1
-    if screen.width - pane.right - 2 >= LEAST:
-        width = min(WIDEST, screen.width - pane.right - 2)
-        return Region(pane.right + 1, min(pane.y + 1, below), width, height)
-    if pane.x == 0:
+    if chart is None:
         top, width = max(0, min(pane.y + FIRST_ROWS, below)), WIDEST + 18
         if screen.width - width < LEAST:  # a strip beside it would show parts of words
             return Region(0, top, screen.width, height)
         return Region(screen.width - width - 1, top, width, height)
-    width = min(WIDEST, pane.width - 1)
-    above = pane.y - height
-    return Region(pane.x + 1, above if above >= HEADER else min(pane.bottom, below), width, height)
+    width = min(WIDEST, chart.width)
+    last = chart.bottom - height
+    return Region(chart.x, max(HEADER, last if pane.y >= chart.bottom else min(chart.y, last)), width, height)
 
 
 class CardPane(Pane, can_focus=True):
@@ -181,14 +179,15 @@ class TourScreen(ModalScreen[None]):
 
     def _place(self) -> None:
         size = self.app.size
-        pane = self.main.regions(size).get(self.box.card.pane)
+        regions = self.main.regions(size)
+        pane, chart = regions.get(self.box.card.pane), regions.get("chart")
         if pane is None:  # the terminal has become too small
             self._leave()
             return
         self.box.pane = pane
-        width = card_region(size.region, pane, 1).width
+        width = card_region(size.region, pane, chart, 1).width
         self.box.styles.width = width
-        region = card_region(size.region, pane, len(self.box.rows(width, size.height)))
+        region = card_region(size.region, pane, chart, len(self.box.rows(width, size.height)))
         self.box.place = region
         self.box.styles.height = region.height
         self.box.styles.offset = region.offset

@@ -7,16 +7,15 @@ import msgspec
 from cockpit.core.curves import Point, points_of
 from cockpit.core.model import Attempt, AttemptKind, AttemptStatus, Cluster, ClusterState, Progress
 from cockpit.core.state import State
-from cockpit.read.attempts import is_evaluating
-from cockpit.read.launches import NO_CAPACITY, UNUSABLE, cluster_word, launch_figures
+from cockpit.read.attempts import is_evaluating, trained_words
+from cockpit.read.launches import launch_figures
 from cockpit.read.rival import rival_curve, rival_loss
+from cockpit.read.state_words import HELD, NO_CAPACITY, STARTING, SUSPECT, cluster_word, run_word
 from cockpit.tui.plain import plain
 from cockpit.tui.views.changes import NOTHING, Wording, change_wording, joined
 
 STALE_AFTER_S = 45.0
 """Seconds without news after which a running cluster is shown dimmed, with the age of its news."""
-
-EVALUATING = "evaluating"
 
 _LOOKS: dict[ClusterState, tuple[str, str]] = {
     ClusterState.BUSY: ("▶", "good"),
@@ -28,6 +27,13 @@ _LOOKS: dict[ClusterState, tuple[str, str]] = {
     ClusterState.STOPPING: ("◍", "dim"),
 }
 
+_WORD_LOOKS = {
+    STARTING: ("◔", "info"),
+    HELD: ("‖", "warn"),
+    NO_CAPACITY: ("◌", "warn"),
+}
+"""Word to glyph and role, where a word tells more than the state."""
+
 _KINDS = {
     AttemptKind.REPLICATE: "again",
     AttemptKind.RETRY: "retry",
@@ -36,10 +42,6 @@ _KINDS = {
     AttemptKind.CONFIRMATION: "confirm",
     AttemptKind.ABLATION: "ablate",
 }
-
-
-STARTING = "starting"
-"""The word for a cluster whose run has been submitted, and that runs nothing yet."""
 
 
 class ClusterView(msgspec.Struct, frozen=True):
@@ -53,7 +55,11 @@ class ClusterView(msgspec.Struct, frozen=True):
     """The change of the running arm: `ASPECT_RATIO 96  MATRIX_LR .04`."""
     fraction: float = -1.0
     """The fraction of the training budget; −1 if it is unknown."""
+    trained: str = ""
+    """The fraction as a percentage; empty if it is unknown."""
     remaining_s: float = 0.0
+    waited_s: float = 0.0
+    """Seconds since the run began, or was submitted, while it has printed no progress; else 0."""
     loss: float | None = None
     delta: float | None = None
     """Its loss less the incumbent's at the same progress, in the same class where that ran there."""
@@ -76,7 +82,7 @@ def cluster_view(state: State, cluster: Cluster, now: float, with_curve: bool = 
     """Return the content of a cell. The curves are read only if the cell has room for them."""
     running = [name for name in (cluster.running, *cluster.ahead) if name in state.attempts]
     attempt = state.attempts[running[0]] if running else None
-    glyph, word, ink = _look(state, cluster, attempt)
+    glyph, word, ink = _look(state, cluster)
     heard_s = now - max(cluster.seen_at, cluster.since)
     shown = ClusterView(
         name=plain(cluster.name),
@@ -90,48 +96,36 @@ def cluster_view(state: State, cluster: Cluster, now: float, with_curve: bool = 
         stale_s=heard_s if attempt is not None and cluster.running and heard_s > STALE_AFTER_S else 0.0,
         message=plain(state.flagged.get(cluster.name, "") or cluster.message),
     )
-    return shown if attempt is None else _with_run(shown, state, attempt, with_curve)
+    return shown if attempt is None else _with_run(shown, state, attempt, now, with_curve)
 
 
-def _look(state: State, cluster: Cluster, attempt: Attempt | None) -> tuple[str, str, str]:
+def _look(state: State, cluster: Cluster) -> tuple[str, str, str]:
     """Return the glyph of a cluster, a word for it, and its role."""
-    glyph, ink = _LOOKS[cluster.state]
-    word = cluster_word(cluster)
-    idle = cluster.state is ClusterState.IDLE
-    if idle and attempt is not None:
-        glyph, word, ink = "◔", STARTING, "info"
-    if cluster.held and idle:
-        glyph, word = "‖", "held"
-    elif cluster.held and cluster.state is ClusterState.BUSY:
-        word = "busy, held"
-    if cluster.name in state.flagged:
-        word, ink = "suspect", "warn"
-    if word == NO_CAPACITY:
-        glyph, ink = _LOOKS[ClusterState.LAUNCHING][0], "warn"
-    if attempt is not None and attempt.cancelling:
-        word = "ending"
-    elif attempt is not None and is_evaluating(attempt):
-        word = EVALUATING
-    return glyph, word, ink
+    word = cluster_word(state, cluster)
+    glyph, ink = _WORD_LOOKS.get(word) or _LOOKS[cluster.state]
+    return glyph, word, "warn" if word == SUSPECT else ink
 
 
-def _with_run(view: ClusterView, state: State, attempt: Attempt, with_curve: bool) -> ClusterView:
+def _with_run(view: ClusterView, state: State, attempt: Attempt, now: float, with_curve: bool) -> ClusterView:
     """Return a cell with the run of its cluster."""
+    shown = msgspec.structs.replace(
+        view, attempt=plain(attempt.id), about=about(state, attempt.experiment, _KINDS.get(attempt.kind, ""))
+    )
     progress = attempt.progress
-    begun = 0.0 if attempt.status is AttemptStatus.RUNNING else -1.0
-    loss = progress.loss if progress else None
-    rival = rival_loss(state, attempt, progress.fraction) if progress else None
+    if progress is None:
+        began = attempt.started_at or attempt.submitted_at or attempt.submitting_at
+        return msgspec.structs.replace(shown, waited_s=max(0.0, now - began) if began else 0.0)
+    rival, over = rival_loss(state, attempt, progress.fraction), is_evaluating(attempt)
     return msgspec.structs.replace(
-        view,
-        attempt=plain(attempt.id),
-        about=about(state, attempt.experiment, _KINDS.get(attempt.kind, "")),
-        fraction=progress.fraction if progress else begun,
-        remaining_s=progress.remaining_s if progress else 0.0,
-        loss=loss,
-        facts=run_facts(progress) if progress else "",
+        shown,
+        fraction=1.0 if over else progress.fraction,
+        trained=trained_words(attempt),
+        remaining_s=0.0 if over else progress.remaining_s,
+        loss=progress.loss,
+        facts=run_facts(progress),
         curve=points_of(attempt.curve) if with_curve else (),
         rival=rival_curve(state, attempt.hardware) if with_curve else (),
-        delta=loss - rival if loss is not None and rival is not None else None,
+        delta=progress.loss - rival if rival is not None else None,
     )
 
 
@@ -158,31 +152,5 @@ def about(state: State, experiment: str, kind: str = "") -> Wording:
 
 def standing(state: State, attempt: Attempt) -> str:
     """Return the word beside the name of a run whose log is shown; empty for one that trains or has ended."""
-    cluster = state.clusters.get(attempt.cluster)
-    if cluster is not None and cluster.state is ClusterState.IDLE and cluster.ahead[:1] == [attempt.id]:
-        return STARTING
-    if is_evaluating(attempt):
-        return EVALUATING
-    return "" if attempt.status in (AttemptStatus.RUNNING, AttemptStatus.ENDED) else str(attempt.status)
-
-
-def summary(state: State) -> str:
-    """Return the number of clusters in each state, those that need a person first."""
-    counts: dict[str, int] = {}
-    for cluster in state.clusters.values():
-        starts = cluster.state is ClusterState.IDLE and bool(cluster.ahead) and not cluster.held
-        word = STARTING if starts else cluster_word(cluster)
-        counts[word] = counts.get(word, 0) + 1
-    order = (
-        ClusterState.GIVEN_UP,
-        UNUSABLE,
-        ClusterState.LOST,
-        NO_CAPACITY,
-        ClusterState.IDLE,
-        STARTING,
-        ClusterState.LAUNCHING,
-        ClusterState.STOPPING,
-        ClusterState.BUSY,
-        ClusterState.DOWN,
-    )
-    return "  ".join(f"{counts[name]} {name}" for name in order if counts.get(name))
+    word = run_word(state, attempt)
+    return "" if attempt.status is AttemptStatus.ENDED or word == AttemptStatus.RUNNING else word

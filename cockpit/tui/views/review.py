@@ -118,7 +118,7 @@ def _beside(state: State, arm: Experiment, delta: Difference | None, said: str) 
 
 def settles(wave: Wave) -> list[tuple[str, str]]:
     """Return [(label, words)]: the purpose of the wave."""
-    said = [("hypothesis", wave.hypothesis), ("changes my mind", wave.would_change_mind), ("design", wave.design),
+    said = [("hypothesis", wave.hypothesis), ("refuted by", wave.would_change_mind), ("design", wave.design),
             ("reason", wave.reason)]  # fmt: skip
     return [(label, words) for label, words in said if words]
 

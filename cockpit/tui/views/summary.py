@@ -68,7 +68,7 @@ def money_parts(state: State, now: float) -> list[tuple[str, str]]:
     sums = accounts(state, now)
     parts = []
     if sums.training_s or sums.idle_s:
-        parts.append((f"duty {sums.duty:.0%}", "text" if sums.duty >= 0.9 or not sums.training_s else "warn"))
+        parts.append((f"busy {sums.duty:.0%}", "text" if sums.duty >= 0.9 or not sums.training_s else "warn"))
     cap = f" of {money(state.budget_usd)}" if state.budget_usd > 0 else ""
     if sums.total_usd or cap or any(one.usd_per_hour for one in state.clusters.values()):
         parts.append((f"{money(sums.total_usd)}{cap}", "warn" if is_budget_near(state, now) else "text"))
@@ -79,13 +79,19 @@ def money_parts(state: State, now: float) -> list[tuple[str, str]]:
     if used := device_time(sums.gpu_hours, device_word(state)):
         parts.append((used, "dim"))
     ran = duration(running_s(state, now))
-    hours = f" of {state.session.budget_hours:g}h" if state.session.budget_hours else ""
-    parts.append((ran + hours, "dim"))
+    parts.append((ran + _of_hours(state.session.budget_hours), "dim"))
     if state.early_stops.ended or state.early_stops.checked:
         parts.append(early_part(state.early_stops))
     if cost and cost.to_come_usd is not None:
         parts.append((f"API ~{roughly(cost.to_come_usd)} to come", "dim"))
     return parts
+
+
+def _of_hours(hours: float) -> str:
+    """Return ` of 8h`, the length of the session; ` of 1m48s` for one of minutes, and nothing without a limit."""
+    if not hours:
+        return ""
+    return f" of {hours:g}h" if hours >= 1 else f" of {duration(hours * 3600)}"
 
 
 def device_time(hours: float, device: str) -> str:

@@ -7,6 +7,7 @@ from cockpit.tui.plain import plain, width_of, wrap
 from cockpit.tui.rows import Row, side_by_side
 from cockpit.tui.theme import Palette
 from cockpit.tui.views.cards import CardView, ResultView
+from cockpit.tui.views.clusters import ClusterView
 from cockpit.tui.widgets.curve import draw_curves
 
 FEW = 4
@@ -91,10 +92,7 @@ def _head(card: CardView, width: int, selected: bool, palette: Palette) -> list[
             rows.append(Row(width, palette).put(f"for {duration(view.idle_s)}{view.launch}", view.ink))
         rows.extend(Row(width, palette).put(line, "dim") for line in wrap(view.message, width, 4) if line)
         return [row.strip() for row in rows]
-    done = f"{view.fraction:.0%}" if view.fraction >= 0 else ""
-    note = f" {done:>4} {duration(view.remaining_s) if view.remaining_s else '':>6}"
-    bar = Row(width, palette).bar(max(0.0, view.fraction), max(4, width - width_of(note)), "faint" if old else "bar")
-    rows.append(bar.put(note, calm))
+    rows.append(_progress(view, width, palette))
     about = Row(width, palette).put(view.about.within(width) or "the base as it is", "dim" if old else "key")
     rows.append(about)
     if view.loss is not None:
@@ -108,6 +106,16 @@ def _head(card: CardView, width: int, selected: bool, palette: Palette) -> list[
         rows.append(Row(width, palette).put("next ", "dim").put(card.following.within(width - 5), calm))
     rows.extend(Row(width, palette).put(line, "warn") for line in wrap(view.message, width, 2) if line)
     return [row.strip() for row in rows]
+
+
+def _progress(view: ClusterView, width: int, palette: Palette) -> Row:
+    """Draw the progress of a run as a bar; the time since it began while it has printed none."""
+    row, old = Row(width, palette), bool(view.stale_s)
+    if not view.trained:
+        return row.put(f"for {duration(view.waited_s)}", "dim")
+    note = f" {view.trained:>4} {duration(view.remaining_s) if view.remaining_s else '':>6}"
+    row.bar(view.fraction, max(4, width - width_of(note)), "faint" if old else "bar")
+    return row.put(note, "dim" if old else "text")
 
 
 def _results(results: list[ResultView], width: int, most: int, palette: Palette) -> list[Strip]:

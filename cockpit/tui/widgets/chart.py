@@ -244,7 +244,7 @@ class Chart(Listing):
         known = state.experiments.get(self.selected) if self.has_focus else None
         if known is None:
             several = len(class_offsets(state, self.dots.classes(state))) > 1
-            adjusted = "  class offsets taken out" if several else ""
+            adjusted = "  adjusted for class" if several else ""
             log = "  log" if self.axes.log else ""
             return f"{self._axes_words(state)}  {ZOOMS[self.axes.zoom]}{log}{adjusted}"
         values = "  ".join(

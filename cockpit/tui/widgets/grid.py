@@ -7,12 +7,13 @@ from textual.strip import Strip
 
 from cockpit.core.model import ClusterState
 from cockpit.core.state import State
+from cockpit.read.state_words import cluster_counts
 from cockpit.tui.figures import MINUS, age, duration
 from cockpit.tui.plain import plain, width_of, wrap
 from cockpit.tui.rows import Row, hint_rows, side_by_side
 from cockpit.tui.theme import Palette
 from cockpit.tui.views.cards import card_view
-from cockpit.tui.views.clusters import ClusterView, cluster_view, summary
+from cockpit.tui.views.clusters import ClusterView, cluster_view
 from cockpit.tui.widgets import cards, heat_map
 from cockpit.tui.widgets.curve import draw_curves
 from cockpit.tui.widgets.listing import Listing
@@ -71,7 +72,7 @@ class Grid(Listing):
 
     def rows(self, width: int, height: int) -> list[Strip]:
         state, now = self.state, self.now
-        note = summary(state) if state else ""
+        note = cluster_counts(state) if state else ""
         top = [self.titled(width, note)]
         if state is None:
             return top
@@ -195,9 +196,7 @@ def cell_rows(view: ClusterView, width: int, palette: Palette, selected: bool, e
             rows[0].skip(2).put(view.attempt, ink)
         else:
             rows[2].put(view.attempt, ink).skip()
-        share = f"{view.fraction:.0%}" if view.fraction >= 0 else ""
-        tail = f"{share} {duration(view.remaining_s) if view.remaining_s else '':>6}"
-        rows[1].bar(max(0.0, view.fraction), max(4, width - TAIL), "faint" if old else "bar").end(tail, "dim")
+        _progress(rows[1], view)
         rows[2].put(view.about.within(rows[2].left), "dim")
         _loss(rows[3], view)
         if view.following:
@@ -228,6 +227,15 @@ def _quiet(rows: list[Row], view: ClusterView, each: int) -> list[str]:
     for row, line in zip(rows[2:], said, strict=False):
         row.put(line, "dim")
     return said[2:]
+
+
+def _progress(row: Row, view: ClusterView) -> None:
+    """Draw the progress of a run as a bar; the time since it began while it has printed none."""
+    if not view.trained:
+        row.put(f"for {duration(view.waited_s)}", "dim")
+        return
+    tail = f"{view.trained} {duration(view.remaining_s) if view.remaining_s else '':>6}"
+    row.bar(view.fraction, max(4, row.width - TAIL), "faint" if view.stale_s else "bar").end(tail, "dim")
 
 
 def _loss(row: Row, view: ClusterView) -> None:
@@ -261,9 +269,11 @@ def table_row(view: ClusterView, width: int, palette: Palette, selected: bool) -
         return row.strip()
     row.put(view.attempt, calm, 9)
     bar = 10 if width < 100 else 16
-    row.bar(max(0.0, view.fraction), bar, "faint" if old else "bar")
-    row.put(f"{view.fraction:.0%}" if view.fraction >= 0 else "", calm, 5, right=True).skip()
-    row.put(duration(view.remaining_s) if view.remaining_s else "", "dim", 6, right=True).skip()
+    if view.trained:
+        row.bar(view.fraction, bar, "faint" if old else "bar").put(view.trained, calm, 5, right=True).skip()
+        row.put(duration(view.remaining_s) if view.remaining_s else "", "dim", 6, right=True).skip()
+    else:
+        row.put(f"for {duration(view.waited_s)}", "dim", bar + 12).skip()
     if view.loss is not None and row.left >= 14:
         row.put(f"{view.loss:.4f}", calm, 7)
         delta = "" if view.delta is None else f"{view.delta:+.3f}".replace("-", MINUS)
