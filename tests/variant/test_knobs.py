@@ -28,6 +28,15 @@ PYTHON = [
         "def get_config():\n    config = ConfigDict()\n    config.lr = 0.2\n    return config\n",
     ),
     ('config = ConfigDict({"lr": 0.1})\n', "config.lr", 0.1, 0.2, 'config = ConfigDict({"lr": 0.2})\n'),
+    ("model.fit(x, batch_size=32)\n", "model.fit.batch_size", 32, 64, "model.fit(x, batch_size=64)\n"),
+    (
+        'model.compile(optimizer=Adam(lr=0.1), loss="mse")\n',
+        "model.compile.optimizer.lr",
+        0.1,
+        0.2,
+        'model.compile(optimizer=Adam(lr=0.2), loss="mse")\n',
+    ),
+    ("def main():\n    a.learn(gamma=0.9)\n", "main.a.learn.gamma", 0.9, 0.8, "def main():\n    a.learn(gamma=0.8)\n"),
     ("parser.set_defaults(lr=0.1)\n", "args.lr", 0.1, 0.2, "parser.set_defaults(lr=0.2)\n"),
     ('DEFINE_integer("depth", default=8)\n', "args.depth", 8, 9, 'DEFINE_integer("depth", default=9)\n'),
     ('LR = float(os.getenv("LR", default=0.1))\n', "env.LR", 0.1, 0.2, 'LR = float(os.getenv("LR", default=0.2))\n'),
@@ -140,6 +149,7 @@ def test_a_literal_with_a_name_is_found_and_set(source: str, name: str, value: V
         "c = {'lr': 1}\nc = load()\n",
         "os.environ.get('A', 1)\nos.environ.get('A', 2)\n",
         "f = open('x', encoding='utf8')\n",
+        "net.fit(batch=1)\nnet.fit(batch=2)\nplot.show(size=3)\nnet.evaluate(batch=3)\n",
         "c = {'a b': 1, 3: 2}\n",
     ],
 )

@@ -7,6 +7,7 @@
 | `config.lr = 0.1`, `config["lr"] = 0.1`, set once in the file; `cfg`, `args` and such names too | `config.lr` |
 | `config = {"lr": 0.1, "model": {"depth": 8}}`, `config = dict(lr=0.1)` | `config.lr`, `config.model.depth` |
 | `optimizer = AdamW(parameters, lr=0.1)` | `optimizer.lr` |
+| `model.fit(x, y, batch_size=32)` | `model.fit.batch_size` |
 | `layers = [{"units": 64, "act": "relu"}]` | `layers.0.units` |
 | `class Config:` with `depth: int = 8`, `field(default=8)`, or `field(default_factory=lambda: 8)` | `Config.depth` |
 | `def main(lr=0.1):` | `main.lr` |
@@ -54,6 +55,8 @@ _HOLDS_SETTINGS = frozenset(
 """Functions whose keywords, or dictionary, are settings of any type. Other calls give only their numbers."""
 
 
+_TRAINS = frozenset({"compile", "fit", "learn", "minimize", "optimize", "partial_fit"})
+"""Methods whose keywords are settings of a training, though their result is bound to no name."""
 _ENUMERATIONS = frozenset({"Enum", "IntEnum", "StrEnum", "Flag", "IntFlag"})
 _FLOATS = frozenset({"float", "confloat", "PositiveFloat", "NonNegativeFloat"})
 """Types of fields that hold a float."""
@@ -175,6 +178,10 @@ def _defined(statement: ast.stmt, prefix: str, once: frozenset[str]) -> Iterator
         ):
             found = _in_value(prefix + name, node, _is_float(type_))
             yield name, {each: _with_definitions(knob, type_) for each, knob in found.items()}
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=owner), attr=name)) as call) if (
+            name in _TRAINS and _has_room(prefix)
+        ):
+            yield f"{owner}.{name}() {statement.lineno}", _in_value(f"{prefix}{owner}.{name}", call)
         case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) if _has_room(prefix):
             yield name, dict(_in_function(statement, prefix + name, once))
         case ast.ClassDef(name=name, bases=bases) if _has_room(prefix) and not _ENUMERATIONS.intersection(
@@ -288,7 +295,7 @@ def _in_function(
             times.update(dict.fromkeys(node.names, 2))
     for statement in function.body:
         for defined, knobs in _defined(statement, f"{name}.", once):
-            if times[defined] == 1 or defined in once:
+            if times[defined] == 1 or defined in once or isinstance(statement, ast.Expr):
                 # An empty list in a function is about to be filled.
                 yield from ((knob_name, knob) for knob_name, knob in knobs.items() if knob.value != [])
 
