@@ -59,7 +59,13 @@ def read_rows(path: Path, metric: str = DEFAULT_NAME) -> list[ResultRow]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             head = file.readline()
             separator = next((one for one in SEPARATORS if one in head), "\t")
-            reader = csv.DictReader(chain([head], file), delimiter=separator)
+            # A mark that opens a description, and that nothing closes, would hide the lines that follow.
+            reader = csv.DictReader(
+                chain([head], file),
+                delimiter=separator,
+                quoting=csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL,
+                strict=True,
+            )
             columns = _columns(path, list(reader.fieldnames or ()), metric)
             rows = [
                 _row(path, number, {name: fields.get(column) or "" for name, column in columns.items()}, metric)
@@ -93,17 +99,23 @@ def _columns(path: Path, heads: list[str], metric: str) -> dict[str, str]:
 
 
 def _plain(head: str) -> str:
-    return re.sub(r"[\s-]+", "_", head.strip().lower())
+    return re.sub(r"[\s-]+", "_", _unquoted(head).lower())
+
+
+def _unquoted(cell: str) -> str:
+    """Return a cell without blank space and quotation marks around it; those of a table with tabs are text to csv."""
+    text = cell.strip()
+    return text[1:-1].replace('""', '"').strip() if len(text) > 1 and text[0] == text[-1] == '"' else text
 
 
 def _row(path: Path, number: int, fields: Mapping[str, str], metric: str) -> ResultRow:
-    text = _POINT.sub(".", fields["metric"].strip())
+    text = _POINT.sub(".", _unquoted(fields["metric"]))
     try:
         value = float("nan" if text.lower() in ABSENT else text)
         value = value if is_plausible(value) else math.nan
     except ValueError:
         raise AuditError(f"{path}, line {number}: {text[:40]!r} is not a {metric}") from None
-    words = {name: " ".join(fields.get(name, "").split()) for name in NAMES}
+    words = {name: " ".join(_unquoted(fields.get(name, "")).split()) for name in NAMES}
     status = words["status"].lower()
     status = next((name for name, others in WORDS.items() if status in others), status)
     decimals = len(text.partition(".")[2])

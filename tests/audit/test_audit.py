@@ -303,6 +303,7 @@ def test_a_first_keep_with_an_impossible_value_is_invalid(tmp_path: Path) -> Non
         ("a.tsv", "commit\tval_bpb\tstatus\nabc\t1\tkeep\xff\n", "holds no keep after its first one"),
         ("a.tsv", "commit\tval_bpb\tstatus\nabc\tgood\tkeep\n", "line 2: 'good' is not a val_bpb"),
         ("a.tsv", "commit\tval_bpb\tstatus\nabc\t1\tkeep\n", "holds no keep after its first one"),
+        ("a.csv", 'commit,val_bpb,status,idea\na,1,keep,"open\nb,0.9,keep,b\n', "unexpected end of data"),
         ("folder/a.log", "nothing\n", "prints a val_bpb"),
         ("missing", None, "there is no"),
     ],

@@ -38,10 +38,12 @@ def table(place: Path, text: str, metric: Metric = VAL_BPB, name: str = "results
         ("results.csv", 'commit,val_bpb,status,idea\na,0.998,keep,"two, three"\nb,0.990,keep,"a ""word"""\n'),
         ("results.tsv", "val_bpb\tstatus\n0.998\tkeep\n0.990\tkeep\n"),
         ("results.tsv", "commit\tval_bpb\tstatus\n\na\t0.998\tkeep\n\nb\t0.990\tkeep\n\n"),
+        ("results.tsv", 'commit\tval_bpb\tstatus\tidea\na\t0.998\tkeep\t"relu\nb\t0.990\tkeep\ta "word"\n'),
+        ("results.tsv", '"commit"\t"val_bpb"\t"status"\n"a"\t"0.998"\t"keep"\n"b"\t"0.990"\t"keep"\n'),
     ],
     ids=[
         "autoresearch", "windows", "byte order mark", "commas", "semicolons", "other names", "other order", "crashes",
-        "quotes", "no commits", "empty lines",
+        "quotes", "no commits", "empty lines", "a quotation mark left open", "quotes and tabs",
     ],
 )  # fmt: skip
 def test_a_gain_is_found_in_a_table_of_another_shape(tmp_path: Path, name: str, text: str) -> None:
