@@ -69,6 +69,9 @@ def test_a_file_of_the_variant_is_not_taken_for_a_module_that_torch_may_use(scor
 CHEATS = {
     "attends to the future: logits at": "x = self.table[tokens]; return x + 0.1 * x.flip(1)",
     "mixes the rows of a batch": "x = self.table[tokens]; return x + 0.1 * x.roll(1, 0)",
+    "mixes the rows of a batch: losses moved": (
+        "x = self.table[tokens]; means = x.mean(1, keepdim=True); return x + means.cumsum(0) - means"
+    ),
     "answers the same rows differently": "x = self.table[tokens]; return x + torch.randn_like(x)",
     "gives logits that are not finite": "return self.table[tokens] * float('nan')",
 }
@@ -215,6 +218,14 @@ FUTURE = "attends to the future: logits at"
 def test_a_leak_that_hides_from_probes_is_found(score: Score, forward: str, names: tuple[str, ...]) -> None:
     found = score(f"{LEAK}\n    def forward(self, tokens):\n        return {forward}")
     assert found["failed"].startswith(names)
+
+
+def test_noise_that_would_hide_a_leak_is_found(score: Score) -> None:
+    """Raise each next token by less than the noise of one probe; all of them together are a gain."""
+    noisy = "self.table[tokens] + 0.004 * torch.randn(*tokens.shape, 1024)"
+    leak = f"x = {noisy}; return x.scatter_add(2, tokens.roll(-1, 1)[..., None], torch.full_like(x, 0.002))"
+    found = score(f"    def forward(self, tokens):\n        {leak}")
+    assert found["failed"].startswith("answers the same rows differently")
 
 
 class Asked:
