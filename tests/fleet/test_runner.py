@@ -334,15 +334,18 @@ def nested(top: Path, levels: int, name: str) -> None:
 
 def test_the_scorer_gets_the_packages_of_a_variant_beside_its_script(tmp_path: Path) -> None:
     source = tmp_path / "source"
-    for name in ("train.py", "parts/__init__.py", "parts/attention.py", ".venv/other.py", "parts/data.bin"):
+    for name in (
+        "train.py", "parts/__init__.py", "parts/attention.py", ".venv/other.py", "parts/data.bin", "parts/model.yaml",
+        "other.yaml",
+    ):  # fmt: skip
         path = source / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("x = 1\n")
-    runner.copy_code(str(source), str(tmp_path / "room"))
+    runner.copy_code(str(source), str(tmp_path / "room"), ["parts/model.yaml", "parts/data.bin"])
     for room in ("code", *runner.SERVER_FOLDERS):
         files = (path for path in (tmp_path / "room" / room).rglob("*") if path.is_file())
         copied = sorted(path.relative_to(tmp_path / "room" / room).as_posix() for path in files)
-        assert copied == ["parts/__init__.py", "parts/attention.py", "train.py"]
+        assert copied == ["parts/__init__.py", "parts/attention.py", "parts/model.yaml", "train.py"]
 
 
 def test_folders_of_any_depth_are_measured_and_removed(tmp_path: Path) -> None:

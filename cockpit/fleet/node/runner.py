@@ -30,7 +30,7 @@ from cockpit.fleet.node.folders import walk
 from cockpit.fleet.node.signals import survive_unused_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from cockpit.fleet.node.job import CommandJob, RunJob, ScorerJob
 
@@ -49,6 +49,8 @@ BOOT_ID = "/proc/sys/kernel/random/boot_id"
 MODEL_SHARE = 0.5
 """Share of the free disk that the copy of a model may take."""
 SERVER_FOLDERS = ("scoring", "probing")
+CONFIGURATIONS = (".yaml", ".yml", ".toml", ".json")
+"""Suffixes of files that the scorer gets beside the code, if a session names them: no text is stored so."""
 CREATE_NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY
 
 
@@ -146,7 +148,7 @@ def scores_of(
 def copy_inputs(job: "RunJob", folder: str, retry: RetryForRoom) -> None:
     """Copy the code for the scorer, and the whole folder for the score command, before the run can change them."""
     if job["scorer"]:
-        retry.call(lambda: copy_code(job["source"], folder))
+        retry.call(lambda: copy_code(job["source"], folder, job["hashed"]))
     if job.get("score_command"):
         scored_in = os.path.join(folder, "scored")
         retry.call(lambda: shutil.copytree(job["writable"], scored_in, symlinks=True, dirs_exist_ok=True))
@@ -176,14 +178,22 @@ def times() -> dict[str, object]:
     return {"at": time.time(), "steady": steady, "boot": boot}
 
 
-def copy_code(source: str, folder: str) -> None:
-    """Copy the code before it runs: for the trusted side of the scorer, and for each process that holds the model."""
+def copy_code(source: str, folder: str, named: "Iterable[str]") -> None:
+    """Copy the code before it runs: for the trusted side of the scorer, and for each process that holds the model.
+
+    The code is all Python files, and the configurations among the `named` files: a model may be built from one.
+    """
+    configurations = {os.path.normpath(name) for name in named if name.endswith(CONFIGURATIONS)}
     rooms = [os.path.join(folder, name) for name in ("code", *SERVER_FOLDERS)]
     for where, folders, names in walk(source):
         folders[:] = [name for name in folders if not name.startswith(".") and name != "__pycache__"]
-        files = [name for name in names if name.endswith(".py") and os.path.isfile(os.path.join(where, name))]
+        within = os.path.relpath(where, source)
+        code = [
+            one for one in names if one.endswith(".py") or os.path.normpath(os.path.join(within, one)) in configurations
+        ]
+        files = [name for name in code if os.path.isfile(os.path.join(where, name))]
         for room in rooms:
-            inside = os.path.join(room, os.path.relpath(where, source))
+            inside = os.path.join(room, within)
             if files or where == source:
                 os.makedirs(inside, exist_ok=True)
             for name in files:
