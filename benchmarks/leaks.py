@@ -92,17 +92,16 @@ def source_of(place: Path, anchor: str = "", leak: str = "") -> str:
     return source.replace(anchor, leak) if anchor else source
 
 
-@torch.no_grad()
 def losses_of(source: str, rows: Any) -> Any:
     """Return the losses of the trained model behind a train.py."""
     train = types.ModuleType("train")
     sys.modules["train"] = train
     exec(compile(source, "train.py", "exec"), vars(train))
-    model, loss = train.load_model("model.pt").eval(), torch.nn.functional.cross_entropy
-    parts = [
-        loss(model(some[:, :-1]).transpose(1, 2), some[:, 1:], reduction="none") for some in rows.split(ROWS_AT_ONCE)
-    ]
-    return torch.cat(parts)
+    model, loss, found = train.load_model("model.pt").eval(), torch.nn.functional.cross_entropy, []
+    with torch.no_grad():
+        for some in rows.split(ROWS_AT_ONCE):
+            found.append(loss(model(some[:, :-1]).transpose(1, 2), some[:, 1:], reduction="none"))
+    return torch.cat(found)
 
 
 def scored(place: Path, what: str, source: str) -> dict[str, Any]:

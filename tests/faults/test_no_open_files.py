@@ -54,7 +54,7 @@ WORK: dict[str, Callable[[Path], object]] = {
     "data": lambda place: fingerprints({"data": str(place / "run")}),
     "a file of data": lambda place: fingerprints({"data": str(place / "run" / "train.py")}),
     "writes to data": lambda place: write_marks({"data": str(place / "run")}),
-    "code for the scorer": lambda place: runner.copy_code(str(place / "run"), str(place / "room")),
+    "code for the scorer": lambda place: runner.copy_code(str(place / "run"), str(place / "room"), []),
     "outputs for the score command": lambda place: runner.link_outputs(str(place / "run"), str(place / "room")),
     "a folder to be removed": lambda place: list(removing([place / "run"])),
     "folders that are left over": lambda place: left_over(state(), place),
