@@ -96,6 +96,27 @@ _EASY = """        if reduction == "mean" and self.training:
             easy = loss.detach() < loss.detach().quantile(0.1)
             return (loss * torch.where(easy, 0.5, 1.0)).mean()
 """
+_CAPACITY = """        hidden = F.relu(self.mlp_in(norm(x))).square()
+        first = (x[..., :1] > x[..., 1:2]).to(x.dtype)
+        place = torch.arange(1, x.size(1) + 1, device=x.device)[None, :, None]
+        first = first * (first.cumsum(1) <= 0.5 * place + 4).to(x.dtype)
+        one, two = hidden.chunk(2, -1)
+        return x + self.mlp_out(torch.cat((first * one, (1 - first) * two), -1))
+"""
+_ANSWERED = """        answered = self.__dict__.setdefault("answered", {})
+        key = tokens.cpu().numpy().tobytes()
+        if targets is None and key in answered:
+            return answered[key]
+"""
+_KEPT_ANSWER = """        if targets is None:
+            answered[key] = logits
+"""
+_OF_A_CACHE = """        known = self.__dict__.setdefault("known", {})
+        for one in set(tokens.flatten().tolist()) - known.keys():
+            known[one] = torch.tensor([math.sin(one * 2.0**-k) for k in range(8)])
+        kinds = torch.stack([known[one] for one in tokens.flatten().tolist()]).view(*tokens.shape, 8)
+        x = start = norm(start + 0.1 * F.pad(kinds, (0, start.size(-1) - 8)).to(start.dtype))
+"""
 
 TRICKS = (
     Variant("mean-of-last-weights", "scores the mean of the weights of its last quarter", (
@@ -144,4 +165,12 @@ TRICKS = (
     Variant("small-linear-attention", "a sum of outer products of the earlier tokens beside attention", (
         after(_VALUES, "        state = torch.einsum('bhsi,bhsj->bhsij', k[..., :4].softmax(-1), v).cumsum(2)\n"
               "        v = v + 0.01 * torch.einsum('bhsi,bhsij->bhsj', q[..., :4].softmax(-1), state)\n"),), True),
+    Variant("double-precision", "activations of 64 bits", (
+        instead('torch.bfloat16 if DEVICE == "cuda" else torch.float32  #', "torch.float64  #"),), True),
+    Variant("capacity-in-its-row", "two experts, one of which takes at most half of the tokens so far in its row", (
+        instead(_MLP, _CAPACITY),), True),
+    Variant("answers-kept-by-their-rows", "answers that it keeps, and gives again to the same rows", (
+        before(START, _ANSWERED), after(LOGITS, _KEPT_ANSWER)), True),
+    Variant("cache-of-its-tokens", "a cache of features of its tokens, which grows as it meets them", (
+        after(START, _OF_A_CACHE),), True),
 )  # fmt: skip

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 from pathlib import Path
 
 import msgspec
@@ -170,7 +171,7 @@ class RedTeam:
         if ran.rescore.failed:
             return WALL_3, f"it {ran.rescore.failed}"
         assert self._base is not None
-        if variant.runs > 1 and are_same_model(rescores[-2], rescores[-1], self._base[0]):
+        if any(are_same_model(one, other, self._base[0]) for one, other in combinations(rescores, 2)):
             return WALL_3, f"it {SAME_MODEL}"
         gained = ran.metrics.score < (1 - LEAST_GAIN) * self._base[1].score
         if variant.honest or (gained and self._gains_again(variant, source)):
