@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from cockpit.core.model import Change, Edit, Value
+from cockpit.core.model import Edit, Value
 from cockpit.variant.edits import apply_edit
 from cockpit.variant.errors import VariantError, shown
 from cockpit.variant.fingerprint import combine, outline
@@ -130,12 +130,6 @@ def _path_of(edit: Edit, texts: Texts, script: str, protected: Iterable[str], wh
 
 def _normal(path: str) -> str:
     return unicodedata.normalize("NFC", posixpath.normpath(path))
-
-
-def changed_by(texts: Texts, change: Change, script: str, protected: Iterable[str] = ()) -> dict[str, str]:
-    """Return the texts with a change: edits first, then constants. Raises VariantError."""
-    after_edits = edited(texts, change.edits, script, protected)
-    return set_in(after_edits, change.constants)
 
 
 def outline_of(path: str, text: str) -> str:
