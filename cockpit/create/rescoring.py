@@ -44,7 +44,7 @@ def why_self_scored(plan: Plan, session: Session) -> str:
     """Return why no score of the session is computed outside its run, in a sentence."""
     said = f"Runs {ARE_SELF_SCORED}: "
     if session.fleet.simulated:
-        return said + "they are simulated"
+        return said + "the fleet is simulated"
     if why := why_never_rescored(plan.settings.research, plan.repo):
         return said + why
     if is_upstream(plan.repo):

@@ -118,8 +118,11 @@ class VariantStore:
 
     @classmethod
     def of(cls, session: Session) -> "VariantStore":
-        """Open the store of a session."""
-        return cls(Path(session.repo), session.name, session.metric, session.editable, session.protected)
+        """Open the store of a session. Raises VariantError, also if its repository is gone."""
+        repo = Path(session.repo)
+        if not repo.is_dir():
+            raise VariantError(f"The repository of session {session.name} is gone: put it back at {repo}.")
+        return cls(repo, session.name, session.metric, session.editable, session.protected)
 
     def close(self) -> None:
         self._submodules.close()

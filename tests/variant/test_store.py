@@ -2,6 +2,7 @@ import hashlib
 import os
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
@@ -9,6 +10,7 @@ from cockpit.core.model import Change, Edit
 from cockpit.variant.errors import VariantError
 from cockpit.variant.fingerprint import fingerprint
 from cockpit.variant.store import VariantStore
+from tests.tui.story import session
 from tests.variant.conftest import PREPARE, SCRIPT, git_in
 
 DEEPER = Change(constants={"DEPTH": 12}, edits=(Edit("WARM_STEPS = 10 +", "WARM_STEPS = 20 +"),))
@@ -485,3 +487,9 @@ def test_a_hook_of_the_person_is_not_run_and_keeps_no_branch_from_moving(repo: P
     assert store.advance(baseline.commit) == ""
     assert git("-c", "core.hooksPath=/dev/null", "rev-parse", "cockpit/night").strip() == baseline.commit
     assert not (hooks / "ran").exists()
+
+
+def test_a_session_whose_repository_is_gone_says_where_it_was(tmp_path: Path) -> None:
+    gone = tmp_path / "moved"
+    with pytest.raises(VariantError, match=f"The repository of session night is gone: put it back at {gone}"):
+        VariantStore.of(msgspec.structs.replace(session("night"), repo=str(gone)))
