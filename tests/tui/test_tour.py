@@ -149,3 +149,20 @@ def test_continuous_integration_has_no_tour(
     opening.run_screen(SessionFolder(tmp_path), ScreenSettings(), mouse=True)
     assert asked["wants_tour"]() is wanted
     assert home.exists() is wanted
+
+
+async def test_the_card_on_talk_offers_no_message_to_a_proposer_that_reads_none(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app):
+        here = app.main.here()
+        assert here is not None
+
+        def talk() -> tuple[str, list[str]]:
+            card = tour_cards(here, app.registry)[-1]
+            return card.text, [meaning for _, meaning in card.keys]
+
+        text, meanings = talk()
+        assert "claude reads it" in text and "writes to the proposer" in meanings
+        here.state.proposer = "grid"
+        text, meanings = talk()
+        assert "grid proposes and reads nothing" in text and "writes to the proposer" not in meanings

@@ -9,7 +9,7 @@ from textual.strip import Strip
 
 from cockpit.core.model import ClusterState, Mode
 from cockpit.core.state import State
-from cockpit.read.listeners import listener_words
+from cockpit.read.listeners import listener_words, takes_words
 from cockpit.read.wording import count
 from cockpit.tui.actions.registry import Here, Registry, key_name
 from cockpit.tui.actions.subjects import PANES
@@ -67,7 +67,7 @@ def tour_cards(here: Here, registry: Registry) -> tuple[Card, ...]:
             key("mode", f"changes who decides: it is {state.mode} now"),
         )),
         Card("talk", _talk_text(state), (
-            key("say", "writes to the proposer"),
+            *([key("say", "writes to the proposer")] if takes_words(state.proposer) else []),
             key("help", "lists what applies here, every key and every word"),
             key("palette", "names every command; tour shows these cards again"),
             key("quit", "leaves; the session continues without the screen"),
