@@ -90,7 +90,7 @@ def rebase(state: State) -> Draft | None:
         return None
     return Draft(
         proposer=PROPOSER,
-        question=f"Do the changes under test help on {state.incumbent} too?",
+        question=f"On {state.incumbent}: do the changes under test help there too?",
         hypothesis="They were tested on the incumbent before it, which lacks the change that was kept.",
         base=state.incumbent,
         arms=arms,
