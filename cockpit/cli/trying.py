@@ -16,6 +16,7 @@ from cockpit.create.access import access_of, is_confined, with_outside_data
 from cockpit.create.command import command_words, own_command
 from cockpit.create.import_roots import import_roots
 from cockpit.create.interpreter import Setup, run_setup
+from cockpit.create.programs import check_program
 from cockpit.create.trial_run import TRIAL_S, Trial, TrialJob, try_run
 from cockpit.fleet.run_log import RunLog
 from cockpit.report.results import clean
@@ -51,11 +52,13 @@ def make_ready(setup: Setup, repo: Path) -> None:
 
 
 def trial(repo: Path, configured: Settings, spec: FleetSpec, python: str, names: list[str], sessions: Path) -> Trial:
-    """Run the code for a short time, and show the progress."""
+    """Run the code for a short time, and show the progress. Raises CreateError for a program that is not there."""
     research = configured.research
     words = command_words("command", research.command) or own_command(python, script_of(research))
     with closing(VariantStore(repo, "trial", files=files_of(research))) as store:
-        configured = with_outside_data(configured, store.inputs(store.head(), words), repo)
+        inputs = store.inputs(store.head(), words)
+        check_program("command", words, repo, store, (*research.links, *inputs.data))
+        configured = with_outside_data(configured, inputs, repo)
     access = access_of(configured, repo, {}, on_clusters=False)
     access = msgspec.structs.replace(access, import_roots=import_roots(repo, words, python))
     job = TrialJob(

@@ -296,6 +296,12 @@ def test_an_agents_program_is_enough_for_a_guess_in_another_language(place: Path
     assert (session.script, session.metric.name, session.metric.is_higher_better) == ("rule.txt", "score", True)
 
 
+def test_a_program_that_is_not_there_is_named_before_the_trial_run(place: Path) -> None:
+    done = cockpit(place, *NEW, "--yes", "--command", "no-such-runner run main.py", cwd=made(place))
+    said = "[research] command: there is no program no-such-runner on the PATH: install it, or give its whole path"
+    assert refusal(done) == said and "trial" not in done.stdout
+
+
 def test_missing_data_are_refused_with_their_remedy(place: Path) -> None:
     repo = made(place, SCRIPT + 'open("data/prices.csv")\n')
     said = refusal(cockpit(place, *NEW, "--yes", cwd=repo))
