@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -155,18 +156,46 @@ def test_a_kill_is_a_crash_only_where_the_kernel_lacked_memory() -> None:
         assert crash_of(status, was_out_of_memory=True) == ""
 
 
-CGROUPS = Path("/sys/fs/cgroup/memory")
+GROUPS = Path("/sys/fs/cgroup")
+CRAMPED_BYTES = "65536"
+
+
+def parents_of_groups() -> Iterator[tuple[Path, dict[str, str]]]:
+    """Yield each group in which one with a limit of memory can be made, and the limits of that one.
+
+    Version 1 has a tree of groups for memory. In version 2 a group of this process or above it must give its groups the
+    controller, which the root alone may do while it has processes of its own.
+    """
+    yield GROUPS / "memory", {"memory.limit_in_bytes": CRAMPED_BYTES}
+    own = next(line.split("::")[1] for line in Path("/proc/self/cgroup").read_text().splitlines() if "0::" in line)
+    for root in (GROUPS, GROUPS / "unified"):
+        for parent in (root, *reversed((root / own.strip("/")).parents), root / own.strip("/")):
+            if parent.is_relative_to(root) and (parent / "cgroup.subtree_control").exists():
+                with suppress(OSError):
+                    (parent / "cgroup.subtree_control").write_text("+memory")
+                if "memory" in (parent / "cgroup.subtree_control").read_text().split():
+                    yield parent, {"memory.max": CRAMPED_BYTES, "memory.swap.max": "0"}
 
 
 @pytest.fixture
 def cramped() -> Iterator[Path]:
     """Make a control group whose processes get 64 KB of memory more than they have."""
-    group = CGROUPS / f"cockpit-test-{os.getpid()}"
-    try:
-        group.mkdir()
-        (group / "memory.limit_in_bytes").write_text("65536")
-    except OSError as error:
-        pytest.skip(f"no group with a memory limit can be made here: {error}")
+    group = None
+    for parent, limits in parents_of_groups():
+        made = parent / f"cockpit-test-{os.getpid()}"
+        with suppress(OSError):
+            made.mkdir()
+            try:
+                for name, limit in limits.items():
+                    if name != "memory.swap.max" or (made / name).exists():
+                        (made / name).write_text(limit)
+            except OSError:
+                made.rmdir()
+                raise
+            group = made
+            break
+    if group is None:
+        pytest.skip("no group with a limit of memory can be made here")
     yield group
     wait_for(lambda: not (group / "cgroup.procs").read_text(), 20, "the group to be empty")
     group.rmdir()
