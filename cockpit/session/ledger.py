@@ -52,6 +52,8 @@ class Ledger:
         self._folder = SessionFolder(path.parent)
         self._table = table
         self._stop = stop
+        self._write_problem = ""
+        """The last error of a file for readers; empty once it is written."""
         self._wal_fd = -1
         self._end = Place(*table.end(), 0)
         self._snapshot = self._usable_snapshot()
@@ -240,6 +242,11 @@ class Ledger:
                 return
         self._try_to(lambda: self._stream.append(bodies))
 
+    def catch_up(self) -> None:
+        """Write the events to the stream that an earlier failure left out: no other event may follow for hours."""
+        if self._stream.end.seq != self._end.seq:
+            self._publish(())
+
     def _write_stream_again(self) -> None:
         """Begin a new stream in the place of one that was removed, replaced or cut. Raises OSError."""
         self._stream.close()
@@ -256,8 +263,11 @@ class Ledger:
         try:
             write()
         except OSError as error:
-            log.warning("readers do not see the newest events: %s", error)
+            if self._write_problem != str(error):
+                log.warning("readers do not see the newest events: %s", error)
+            self._write_problem = str(error)
             return False
+        self._write_problem = ""
         return True
 
     def _pack(self) -> bool:

@@ -177,6 +177,7 @@ class Worker:
         self.apply(*self._reactor.notify(self.state, self.now()))
         words = [word for thread in self.threads if (word := thread.mend())] + self._proposers.mend()
         self.apply(*(Trouble(at=self.now(), text=word) for word in words))
+        self._ledger.catch_up()
         if self.state.seq - self._snapshot_seq >= max(SNAPSHOT_EVERY, len(self.state.experiments)):
             self.snapshot()
 

@@ -43,7 +43,7 @@ from cockpit.worker.cleaning import RUN_SUFFIX, Cleaning, Steps, left_over, remo
 from cockpit.worker.parts import WorkerParts
 from cockpit.worker.proposer_host import ProposerHost
 from cockpit.worker.run_folders import RunFolders, Written
-from cockpit.worker.shortage import lacks_room
+from cockpit.worker.shortage import is_shut, lacks_room
 
 UNKNOWN_PROPOSER_RETRY_S = 3600.0
 LEFT_OVER = "left over"
@@ -131,7 +131,7 @@ class Reactor:
             link_inputs(job.source, state.session.access.links)
             job.log_path.parent.mkdir(parents=True, exist_ok=True)
         except (OSError, VariantError) as error:
-            if lacks_room(error):
+            if lacks_room(error) or is_shut(error, self._parts.folder.root):
                 raise
             self._cancelled.discard(job.name)
             return self._postpone(state.attempts[job.name], f"the files of {job.name} cannot be written: {error}")

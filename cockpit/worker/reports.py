@@ -46,7 +46,7 @@ from cockpit.fleet.run_log import RunLog, RunRules, RunVerdict
 from cockpit.read.costs import run_usd
 from cockpit.read.wording import duration, money
 from cockpit.scoring.judge import counted, judged
-from cockpit.worker.shortage import shortage
+from cockpit.worker.shortage import is_shut, shortage
 
 READ_BYTES = 1 << 20
 """Bytes read of one log in a tick."""
@@ -78,14 +78,15 @@ class LogReader:
         """Take in the next piece, of at most `most_bytes`. Returns its size; a smaller piece was the last one.
 
         Output that cannot be read now is tried again. Output that raises an unforeseen error is not read again. Raises
-        OSError for want of open files: an ended run would seem to have no output.
+        OSError for want of open files, and while the folder of the logs is shut: an ended run would seem to have no
+        output.
         """
         if self._is_given_up:
             return 0
         try:
             data = _piece(self.path, self._offset, min(most_bytes, LOG_BYTES_AT_MOST - self._offset))
         except OSError as error:
-            if shortage(error):
+            if shortage(error) or is_shut(error, self.path.parent):
                 raise
             self.problem = f"its log {self.path} cannot be read: {error.strerror}"
             return 0

@@ -1,6 +1,8 @@
 """Recognise errors of the machine, such as a full disk, after which the worker waits and tries again."""
 
 import errno
+import os
+from pathlib import Path
 
 from cockpit.session.ledger_errors import LedgerError, is_full
 
@@ -34,6 +36,11 @@ def is_closed(error: BaseException | None) -> bool:
             return True
         error = error.__cause__
     return False
+
+
+def is_shut(error: BaseException | None, folder: Path) -> bool:
+    """Return True for an error because this user may not use a whole folder for now, or its disk is read-only."""
+    return is_closed(error) and not os.access(folder, os.R_OK | os.W_OK | os.X_OK)
 
 
 def lacks_room(error: BaseException) -> bool:

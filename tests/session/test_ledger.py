@@ -1,5 +1,6 @@
 """The ledger keeps every event, for its worker and for readers, and reports each problem in one sentence."""
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -15,6 +16,7 @@ from cockpit.core.events import AskEnded, Ended, Event, Progressed, Said, Starte
 from cockpit.core.fold import fold_all
 from cockpit.core.model import Outcome, Progress
 from cockpit.session import snapshot
+from cockpit.session.event_stream import StreamWriter
 from cockpit.session.event_table import SCHEMA
 from cockpit.session.inbox import Inbox
 from cockpit.session.ledger import Ledger
@@ -103,6 +105,29 @@ def test_progress_is_replaced_and_removed_when_the_run_ends(ledger: Ledger) -> N
     assert progress.step == 3
     ledger.append([Ended(at=CREATED + 900, attempt="e0000.1", outcome=Outcome.LOST)])
     assert ledger.live() == []
+
+
+@pytest.mark.parametrize("failing", ["append", "is_as_written"])
+def test_events_that_readers_missed_are_written_without_another_event(
+    ledger: Ledger, path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    def fails(*given: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    ledger.append(said("first"))
+    with monkeypatch.context() as patch:
+        if failing == "append":
+            patch.setattr(StreamWriter, "append", fails)
+        else:
+            patch.setattr(StreamWriter, "is_as_written", lambda stream: False)
+            patch.setattr("cockpit.session.ledger.StreamWriter", fails)
+        ledger.append(said("missed"))
+        ledger.append(said("missed too"))
+    reader = LedgerReader(SessionFolder(path.parent))
+    assert texts(reader.since(0)) == ["first"]
+    ledger.catch_up()
+    assert texts(reader.since(0)) == ["first", "missed", "missed too"]
+    reader.close()
 
 
 def test_a_snapshot_and_later_events_give_the_same_state(ledger: Ledger) -> None:
