@@ -16,6 +16,7 @@ ENDING = "ending"
 """The word for a run that is being cancelled, and for its cluster."""
 SUSPECT = "suspect"
 """The word for a cluster that a control found to differ from the others of its class."""
+NOT_RUN = "not run"
 HELD, BUSY_HELD = "held", "busy, held"
 
 
@@ -36,9 +37,11 @@ def cluster_word(state: State, cluster: Cluster) -> str:
 
 
 def run_word(state: State, attempt: Attempt) -> str:
-    """Return the word for a run: its outcome once it has ended."""
+    """Return the word for a run: its outcome once it has ended, `not run` if the session ended first."""
     if attempt.status is AttemptStatus.ENDED:
         return str(attempt.outcome or attempt.status)
+    if state.ended_at:
+        return NOT_RUN
     if attempt.cancelling:
         return ENDING
     if is_evaluating(attempt):

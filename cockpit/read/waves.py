@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from cockpit.core.model import Experiment, ExperimentStatus, Wave, WaveStatus
 from cockpit.core.state import State
 from cockpit.read.scores import Difference, comparison_class, difference_to_base
+from cockpit.read.state_words import NOT_RUN
 
 FINISHED = (
     ExperimentStatus.VALID,
@@ -26,7 +27,7 @@ def wave_word(state: State, wave: Wave) -> str:
     match wave.status:
         case WaveStatus.PROPOSED:
             if over:
-                return "not run"
+                return NOT_RUN
             return "stale base" if replaced_base(state, wave) else "proposed"
         case WaveStatus.APPROVED:
             arms = [state.experiments[name].status for name in wave.arms]
@@ -34,7 +35,7 @@ def wave_word(state: State, wave: Wave) -> str:
                 return "running"
             unmeasured = any(status not in FINISHED for status in arms)
             if over:
-                return "not run" if unmeasured else "done"
+                return NOT_RUN if unmeasured else "done"
             return "held" if wave.held else "queued" if unmeasured else "measuring"
     return str(wave.status)
 
@@ -64,7 +65,7 @@ def status_word(state: State, experiment: Experiment) -> str:
     if is_baseline(state, experiment):
         return "baseline"
     to_come = experiment.status in (ExperimentStatus.QUEUED, ExperimentStatus.RUNNING)
-    return "not run" if state.ended_at and to_come else str(experiment.status)
+    return NOT_RUN if state.ended_at and to_come else str(experiment.status)
 
 
 def best_arm(state: State, arms: Iterable[Experiment]) -> tuple[str, Difference | None]:

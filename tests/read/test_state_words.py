@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from cockpit.core.model import ClusterState, Progress
+from cockpit.core.model import AttemptStatus, ClusterState, Progress
 from cockpit.core.state import State
 from cockpit.fleet.printed_steps import PrintedSteps
 from cockpit.read.attempts import is_evaluating, trained_words
@@ -91,3 +91,13 @@ def test_each_state_is_counted_under_the_word_of_its_cell() -> None:
     assert told() == "held"
     cluster.held = False
     assert told() == "idle"
+
+
+def test_a_run_in_the_queue_of_an_ended_session_is_not_run() -> None:
+    state, _ = running()
+    queued = next(run for run in state.attempts.values() if run.status is AttemptStatus.QUEUED)
+    measured = next(run for run in state.attempts.values() if run.status is AttemptStatus.ENDED)
+    assert run_word(state, queued) == "queued"
+    state.ended_at = state.now
+    assert run_word(state, queued) == "not run" == standing(state, queued)
+    assert run_word(state, measured) == "valid" and standing(state, measured) == ""
