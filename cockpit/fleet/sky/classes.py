@@ -23,8 +23,8 @@ def numbers_of(alternatives: Iterable[Any]) -> dict[str, set[float]]:
 def class_of(accelerators: Mapping[str, float] | None, numbers: Numbers) -> str:
     """Return the class of a node with these accelerators, in a session whose task has these `numbers`.
 
-    It is the name alone where all nodes have the same whole number. A part of a GPU is other hardware than the GPU, and
-    so is another number than the task's: `A10:0.167`, `H100:8`.
+    It is the name alone if all nodes have the same whole number. A part of a GPU is a class of its own, and so is a
+    number other than the task's: `A10:0.167`, `H100:8`.
     """
     for name, count in (accelerators or {}).items():
         is_usual = count == int(count) and all(count == usual for usual in numbers.get(name, ()))

@@ -36,7 +36,7 @@ SUBMIT_LIMIT_S = 150.0
 READ_LIMIT_S = 180.0
 """Seconds a job table or a status may take; they take 3 to 5, and on busy nodes took more than 60 and 120."""
 QUEUED_AT_MOST = 5
-"""Limits that a request may be in the API server's queue, where those of other clients and clusters are before it."""
+"""Time limits that a request may spend in the API server's queue, behind those of other clients and clusters."""
 USD_AT_MOST = 100_000.0
 """Dollars an hour of one node that are believed."""
 UNCONFINED = RunAccess()

@@ -53,7 +53,7 @@ class SkyCluster:
     """Its public methods return at once and may be called from any thread."""
 
     def __init__(self, spec: ClusterSpec, parts: SkyParts, report: Callable[[Report], None], shares: int = 1) -> None:
-        """Prepare a cluster that `shares` runs are on at a time, each with `spec.gpus` where there are several."""
+        """Prepare a cluster for `shares` runs at a time, each with `spec.gpus` if there are several."""
         self.name, self._shares, self._gpus_of_run = spec.name, shares, spec.gpus
         self._parts, self._sky, self._report = parts, parts.sky, report
         self._now = parts.clock.now

@@ -10,7 +10,7 @@ from cockpit.fleet.sky.follow import SkyRun
 from cockpit.fleet.sky.jobs import JobRow, plausible_time
 
 BEGIN_WITHIN_S = 600.0
-"""Seconds in which a job begins that no other job is before; SkyPilot itself looks for such jobs every 300 s."""
+"""Seconds in which a job begins that is first in the queue; SkyPilot itself looks for such jobs every 300 s."""
 UNBEGUN_AT_MOST = 2
 """Consecutive jobs that did not begin before a cluster counts as failed."""
 MINUTES = f"{BEGIN_WITHIN_S / 60:g} min"

@@ -1,7 +1,7 @@
 """Brings a job to its cluster, once, and leaves none there that no run waits for.
 
-An exec that fails or is cancelled may have reached its cluster all the same, or half of the way: SkyPilot reserves a
-row of the job table (INIT), and queues the job in it later (PENDING).
+An exec that fails or is cancelled may still reach its cluster, whole or in half: SkyPilot reserves a row of the job
+table (INIT), and queues the job in it later (PENDING).
 """
 
 import contextlib

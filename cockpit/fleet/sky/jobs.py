@@ -52,8 +52,8 @@ def job_table(records: Iterable[Mapping[str, Any]]) -> list[JobRow]:
 
 
 def first_by_name(rows: Iterable[JobRow]) -> dict[str, JobRow]:
-    """Return the first job of each name that began or may begin. Later ones of a name left at once, because the first
-    had run."""
+    """Return the first job of each name that began or may begin. Later ones of a name end at once, because the first
+    has run."""
     found: dict[str, JobRow] = {}
     for row in sorted(rows, key=lambda row: row.id):
         if row.name not in found or found[row.name].never_ran:

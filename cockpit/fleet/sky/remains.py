@@ -21,7 +21,7 @@ class ClusterRemains:
         """True while the cluster is lost, and SkyPilot is not known to have it down."""
 
     def is_there(self) -> bool:
-        """Return True if SkyPilot's records have something of the cluster up; as was known where it does not answer."""
+        """Return True if SkyPilot's records have something of the cluster up; its last answer if it gives none now."""
         try:
             return is_billed(self._launch.record(), self._launch.is_ours)
         except SkyError:

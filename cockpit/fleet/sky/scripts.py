@@ -11,7 +11,7 @@ _NAMED = re.compile(
     re.MULTILINE,
 )
 _MOVES = re.compile(r"^\s*(?:cd|pushd)\s|\b(?:git clone|curl|wget|tar|unzip|cp|mv|tee)\b|>", re.MULTILINE)
-"""Commands after which a file may be there that was not, or another folder is meant."""
+"""Commands that may make a file, or move to another folder."""
 
 
 def syntax_problem(script: str) -> str:
