@@ -26,6 +26,8 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 """The usual names of a training time: `TIME_BUDGET`, `MAX_WALLCLOCK_SECONDS`, `train_minutes`."""
+_OF_ANOTHER = re.compile(r"(?:^|[._])(?:smoke|debug|demo|toy|dry_?run|tests?)(?=[._])", re.IGNORECASE)
+"""The name of a configuration for something other than an experiment."""
 _SECONDS = {"m": 60.0, "h": 3600.0}
 
 
@@ -45,7 +47,8 @@ class OwnBudget(NamedTuple):
 def own_budget(store: VariantStore, commit: str, repo: Path, words: Sequence[str]) -> OwnBudget:
     """Return the training time that the code of a commit sets. `words` are the command of a run.
 
-    prepare.py is read first, then the script, then the other files that may be edited and the scripts beside them.
+    prepare.py is read first, then the script, then the other files that may be edited and the scripts beside them. A
+    name with `budget` in any of them goes before others, for which the script is read first.
     """
     texts = {path: store.source(commit, path) for path in store.files} | store.scripts(commit)
     with suppress(OSError):
@@ -53,12 +56,13 @@ def own_budget(store: VariantStore, commit: str, repo: Path, words: Sequence[str
     reads = any(VARIABLE in word for word in words) or store.tracked.mention(VARIABLE)
     ordered = sorted(texts, key=lambda path: (PurePosixPath(path).name != "prepare.py", path != store.script, path))
     constants = {path: _constants(texts[path], path) for path in ordered}
-    for path in ordered:
-        if named := _named(constants[path], words):
-            if len({*named.values()}) > 1:
-                return OwnBudget(reads_variable=reads)
-            name, seconds = next(iter(named.items()))
-            return OwnBudget(seconds, f"{path} sets {name} to {seconds:g} s", "budget" in name.lower(), reads)
+    named = {path: _named(constants[path], words) for path in ordered}
+    for path, is_sure in (*((path, True) for path in ordered), *((path, False) for path in (store.script, *ordered))):
+        found = {name: seconds for name, seconds in named.get(path, {}).items() if _is_sure(name) is is_sure}
+        if len({*found.values()}) > 1:
+            return OwnBudget(reads_variable=reads)
+        for name, seconds in found.items():
+            return OwnBudget(seconds, f"{path} sets {name} to {seconds:g} s", is_sure, reads)
     values = {name: _number(value) for path in ordered for name, value in constants[path].items()}
     limits = {limit for path in store.files for limit in clock_limits(texts[path], values)}
     return OwnBudget(limits.pop() if len(limits) == 1 else 0.0, reads_variable=reads)
@@ -107,16 +111,26 @@ def _named(constants: Mapping[str, Value], words: Sequence[str]) -> dict[str, fl
     """Return the seconds of each constant with the name of a training time. An option of the command overrides it."""
     found: dict[str, float] = {}
     for name, value in constants.items():
-        if known := _NAME.fullmatch(re.split(r"[.:]", name)[-1]):
+        known = _NAME.fullmatch(_last_part(name))
+        if known and not _OF_ANOTHER.search(name):
             unit = next(filter(None, known.groups()), "s")[0].lower()
             seconds = _number(_option(name, words) or value) * _SECONDS.get(unit, 1.0)
             found |= {name: seconds} if seconds > 0 else {}
     return found
 
 
+def _is_sure(name: str) -> bool:
+    """Return True for the name of a budget, and False for one that may be another time, such as max_seconds."""
+    return "budget" in _last_part(name).lower()
+
+
+def _last_part(name: str) -> str:
+    return re.split(r"[.:]", name)[-1]
+
+
 def _option(name: str, words: Sequence[str]) -> str:
     """Return the value that the command gives an option or a variable of this name; empty for none."""
-    plain = re.split(r"[.:]", name)[-1].replace("-", "_")
+    plain = _last_part(name).replace("-", "_")
     for word, after in pairwise((*words, "")):
         key, is_one, value = word.partition("=")
         if key.lstrip("-").replace("-", "_") == plain and (is_one or key.startswith("-")):

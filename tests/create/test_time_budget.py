@@ -31,7 +31,10 @@ def made(place: Path, train: str, prepare: str = "", **research: object) -> tupl
         ("TIME_BUDGET = 60\n", "", 60.0),
         ("from dataclasses import dataclass\n@dataclass\nclass Config:\n    time_budget_s: float = 7.0\n", "", 7.0),
         ("training_time = 0\nEVAL_SECONDS = 3\ntrain_min = 4\n", "", 0.0),
-        ("TIME_BUDGET = 60\nmax_seconds = 90\n", "", 0.0),
+        ("TIME_BUDGET = 60\nTRAIN_BUDGET_S = 90\n", "", 0.0),
+        ("TIME_BUDGET = 60\nmax_seconds = 90\n", "", 60.0),
+        ("TIME_BUDGET = 60\n", "max_seconds = 90\n", 60.0),
+        ("", "def write_smoke_config():\n    cfg.max_wallclock_seconds = 60\n", 0.0),
         (LOOP + "while time.time() - t0 < 4:\n    pass\n", "", 4.0),
         (READS, "", 300.0),
         ("", "", 0.0),
@@ -61,6 +64,7 @@ def test_a_name_that_may_be_another_time_is_told_and_gives_way(
     taken = f"train.py sets {name} to {seconds:g} s, which is taken for the training time of a run"
     assert made(tmp_path / "guessed", train) == (seconds, [f"{taken}: --time-budget gives another"])
     assert made(tmp_path / "given", train, time_budget_s=30)[0] == 30.0
+    assert made(tmp_path / "prepared", train, "max_seconds = 7\n")[0] == seconds
 
 
 @pytest.mark.parametrize(
