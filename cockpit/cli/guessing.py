@@ -242,6 +242,13 @@ class Guesser:
 
     def _environment(self) -> str:
         environment, trouble = chosen_environment(self._repo)
+        words = words_of(self.guess.command.value)
+        if (
+            environment is not None
+            and self.guess.command.evidence == GIVEN
+            and words[:1] in (("python",), ("python3",))
+        ):
+            return f"{self._started_by()}; not in {environment.file}, whose Python --command names if you want it"
         if environment is None:
             return clean(trouble) or self._started_by()
         return f"the environment of {environment.file}" + (f", by `{environment.words}`" if environment.tool else "")

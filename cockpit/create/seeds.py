@@ -1,6 +1,8 @@
 """Find where the code takes the seed of a run, and add one if the person asked for that."""
 
+import os
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -9,6 +11,7 @@ from cockpit.core.errors import CockpitError
 from cockpit.core.events import Event, Said, Trouble
 from cockpit.core.seeds import ADDED_SEED, NO_SEED
 from cockpit.variant.errors import VariantError
+from cockpit.variant.imported_scripts import with_imported
 from cockpit.variant.seeding import VARIABLE, Seeding, find_seeding, with_seed
 from cockpit.variant.store import Variant, VariantStore
 
@@ -31,8 +34,9 @@ class Seeded(NamedTuple):
     notes: tuple[Event, ...] = ()
 
 
-def seeded_baseline(store: VariantStore, setting: str, at: float) -> Seeded:
-    """Store the baseline and return how its code takes a seed. Raises SeedSettingError or VariantError."""
+def seeded_baseline(store: VariantStore, setting: str, at: float, command: Sequence[str] = ()) -> Seeded:
+    """Store the baseline and return how its code takes a seed. `command` starts a run. Raises SeedSettingError or
+    VariantError."""
     variant = store.baseline()
     kind, _, name = setting.partition(":")
     is_given = (kind == "env" and name.isidentifier()) or (kind == "arg" and bool(_OPTION.fullmatch(name)))
@@ -43,7 +47,7 @@ def seeded_baseline(store: VariantStore, setting: str, at: float) -> Seeded:
         )
     if is_given:
         return Seeded(variant, setting, _unread(store, variant.commit, name, at))
-    seeding = _seeding(store, variant.commit)
+    seeding = _seeding(store, variant.commit, command)
     if setting == ADD:
         if not seeding.is_fixed or store.script not in seeding.fixed:
             raise SeedSettingError(
@@ -77,13 +81,24 @@ def _unread(store: VariantStore, commit: str, name: str, at: float) -> tuple[Eve
     return (Trouble(at=at, text=f"{text} --seed-by: if nothing reads it, a repeat is the same run again"),)
 
 
-def _seeding(store: VariantStore, commit: str) -> Seeding:
-    """Read all scripts at the top; where Python cannot compile one of the others, the script alone."""
-    scripts = store.scripts(commit)
+def _seeding(store: VariantStore, commit: str, command: Sequence[str]) -> Seeding:
+    """Read the scripts of a run; where Python cannot compile one of the others, the script alone."""
+    scripts = _of_run(store, commit, command)
     try:
         return find_seeding(scripts)
     except VariantError:
         return find_seeding({store.script: scripts[store.script]} if store.script in scripts else {})
+
+
+def _of_run(store: VariantStore, commit: str, command: Sequence[str]) -> dict[str, str]:
+    """Return the scripts beside the script that take part in a run: the started and editable ones, and those that they
+    import. All of them where the command starts no Python file, so that any may take part."""
+    scripts = store.scripts(commit)
+    started = {os.path.normpath(word) for word in command if word.endswith(".py")}
+    if command and not started & scripts.keys():
+        return scripts
+    first = {path: text for path, text in scripts.items() if path in started or path in store.files}
+    return {path: scripts[path] for path in with_imported(first, scripts.get) if path in scripts}
 
 
 def _refusal(store: VariantStore, variant: Variant, seeding: Seeding) -> str:

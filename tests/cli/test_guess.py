@@ -302,6 +302,14 @@ def test_a_program_that_is_not_there_is_named_before_the_trial_run(place: Path) 
     assert refusal(done) == said and "trial" not in done.stdout
 
 
+def test_a_given_python_is_named_beside_an_environment_that_it_leaves_out(place: Path) -> None:
+    repo = made(place, "import not_here_at_all\n")
+    (repo / ".venv" / "bin").mkdir(parents=True)
+    (repo / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    done = cockpit(place, *NEW, "--yes", "--metric", "val_acc", "--command", "python3 main.py", cwd=repo)
+    assert "the Python of this terminal; not in .venv, whose Python --command names if you want it" in done.stdout
+
+
 def test_missing_data_are_refused_with_their_remedy(place: Path) -> None:
     repo = made(place, SCRIPT + 'open("data/prices.csv")\n')
     said = refusal(cockpit(place, *NEW, "--yes", cwd=repo))

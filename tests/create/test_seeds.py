@@ -14,7 +14,8 @@ from cockpit.decide.evidence import evidence_of, noise_of
 from cockpit.session import worker_process
 from cockpit.session.paths import SessionFolder
 from cockpit.session.research_settings import ResearchSettings
-from tests.worker.sessions import git, local_session, state_of, wait_for
+from cockpit.session.settings import NewSession
+from tests.worker.sessions import git, local_session, make, repository, session_of, state_of, wait_for
 
 UPSTREAM_LIKE = textwrap.dedent("""\
     import os
@@ -119,6 +120,28 @@ def test_a_seed_goes_where_the_code_takes_it(tmp_path: Path) -> None:
     night(folder)
     scores = [run.metrics.score for run in runs_of(folder, "e0001") if run.metrics]
     assert max(scores) - min(scores) > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("command", "files", "taken_by"),
+    [
+        ("", {"other.py": "random.seed(42)\n"}, ""),
+        ("", {"near.py": "random.seed(42)\n"}, "none"),
+        ("python3 bench.py", {"bench.py": "random.seed(42)\n"}, "none"),
+        ("python3 ./bench.py", {"bench.py": "import far\n", "far.py": "random.seed(42)\n"}, "none"),
+        ("sh run.sh", {"run.sh": "python3 other.py\n", "other.py": "random.seed(42)\n"}, "none"),
+    ],
+)
+def test_a_script_that_takes_no_part_in_a_run_fixes_no_seed(
+    tmp_path: Path, command: str, files: dict[str, str], taken_by: str
+) -> None:
+    repo = repository(tmp_path / "repo", "import near\nprint('val_bpb: 1')\n")
+    for path, text in ({"near.py": "", "bench.py": ""} | files).items():
+        (repo / path).write_text(text)
+    git(repo, "add", ".")
+    git(repo, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "more")
+    new = NewSession(fleet="local", clusters=1, mode="manual")
+    assert session_of(make(tmp_path, repo, new, 1.0, research=ResearchSettings(command=command))).seed_by == taken_by
 
 
 @pytest.mark.parametrize(
