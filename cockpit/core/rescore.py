@@ -11,9 +11,9 @@ class Scoring(StrEnum):
 
     NONE = ""
     SCORE = "score"
-    """Its score on the public text."""
+    """Its score on the public text, and probes of its model there."""
     WHOLE = "whole"
-    """That, its score on the sealed shard, and all probes of its model."""
+    """That, its score on the sealed shard, and probes on both texts."""
 
 
 class Rescore(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -61,6 +61,9 @@ SAME_MODEL = "leaves the same model with every seed, so its repeats are one run"
 """The predicate of a sentence on an experiment."""
 SAME_SHARE = 0.3
 """Share of the distance to another experiment's model below which two runs have left the same model."""
+DISTANCE_AT_MOST = 0.6
+"""Nats that count of that distance, as far as runs of two seeds differ on a processor: a model that is much better than
+its base lies far from it, and its seeds do not."""
 
 
 def are_same_model(one: Rescore, other: Rescore, base: Rescore) -> bool:
@@ -68,7 +71,7 @@ def are_same_model(one: Rescore, other: Rescore, base: Rescore) -> bool:
 
     Two seeds of one experiment lie about as far from each other as from their base.
     """
-    usual = min(_distance(one, base), _distance(other, base))
+    usual = min(_distance(one, base), _distance(other, base), DISTANCE_AT_MOST)
     return usual > 0 and _distance(one, other) < SAME_SHARE * usual
 
 

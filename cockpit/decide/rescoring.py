@@ -14,7 +14,8 @@ def scoring_of(state: State, attempt: Attempt) -> Scoring:
     """Return how much of the attempt is computed outside it.
 
     With `keeps`, everything is for the confirmations, and for one run of the baseline in each hardware class, since
-    keeps are compared with it; the score is for every other run of a test, since the test believes those too.
+    keeps are compared with it; the score with its probes is for every other run of a test, since the test believes
+    those too: a run may know by its name that it is no confirmation.
     """
     if state.session.rescore == "all":
         return Scoring.WHOLE

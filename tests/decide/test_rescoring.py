@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from cockpit.core.model import Attempt, AttemptKind, ExperimentStatus
-from cockpit.core.rescore import Rescore, Scoring
+from cockpit.core.rescore import Rescore, Scoring, are_same_model
 from cockpit.core.state import State
 from cockpit.decide.rescoring import RUNS_READ, baseline_of, scoring_of
 from cockpit.read.checks import unchecked
@@ -134,6 +134,15 @@ def test_a_confirmation_that_could_not_be_scored_runs_once_more() -> None:
     world.run(1.5)
     assert world.state.incumbent == better
     assert len(tries) == 2
+
+
+@pytest.mark.parametrize(
+    ("seeds", "base", "same"), [(0.02, 0.6, True), (0.3, 0.6, False), (0.02, 3.0, True), (0.3, 3.0, False)]
+)
+def test_seeds_of_a_model_far_from_its_base_are_no_copies(seeds: float, base: float, same: bool) -> None:
+    """Compare two runs that differ by `seeds` nats: a large gain, which is far from the base, makes them no one run."""
+    runs = [Rescore(marks=(4.0, 4.0 + shift, 4.0 - shift)) for shift in (0.0, seeds * 1.5**0.5)]
+    assert are_same_model(*runs, Rescore(marks=(4.0 + base,) * 3)) is same
 
 
 def test_one_run_of_the_baseline_is_scored_whole_in_each_class() -> None:
