@@ -116,7 +116,7 @@ def scored(place: Path, what: str, source: str) -> dict[str, Any]:
     alone = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     servers = {str(one): {"command": server, "environment": alone} for one in folders[1:]}
     work = place / what / "work.json"
-    work.write_text(json.dumps({"servers": servers, "code": str(folders[0]), "probes": True}))
+    work.write_text(json.dumps({"servers": servers, "code": str(folders[0]), "sealed": True}))
     command = [sys.executable, "-I", feeder.__file__, str(work), str(work.with_name("score"))]
     subprocess.run(command, check=True)
     found: dict[str, Any] = json.loads(work.with_name("score").read_text())

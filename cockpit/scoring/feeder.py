@@ -37,7 +37,8 @@ LEAST_SEALED_ROWS = 32
 ROWS_PER_CHOSEN = 8
 """Rows that are packed for each one that is scored, where a part of the text is."""
 PROBED_ROWS = 256
-"""Rows that are asked twice: for their score in one process, as a probe in the other."""
+"""Rows that are asked twice: for their score in one process, as a probe in the other. Half of it without the sealed
+shard: the other runs of a test have their probes too."""
 SAME_SHARE = 0.125
 """Share of them that the second gets unchanged; the others get another ending."""
 SUSPECT_SHARE = 0.4375
@@ -104,10 +105,10 @@ def scored(work: dict[str, Any]) -> dict[str, Any]:
     servers: list[Server] = []
     try:
         # First, so that they import and load while the text is read here.
-        for folder in folders[: 2 if work["probes"] else 1]:
+        for folder in folders:
             servers.append(Server(work, folder))
         text = text_of(work["code"])
-        rows = read_rows(text, sealed=work["probes"])
+        rows = read_rows(text, sealed=work["sealed"])
         for server in servers:
             server.vocabulary = text.vocabulary
             server.wait_until_loaded()
@@ -168,16 +169,17 @@ def score_of(servers: list[Server], text: "Text", rows: Rows, chance: random.Ran
         "passed": [FINITE],
         "marks": marks(public_losses),
     }
+    if probes:
+        check(probes, losses, asked, text, servers[0], chance)
+        found["passed"] = [FINITE, CAUSAL, BATCH, TWICE, MEMORY]
     if not len(rows.sealed):
         return found
     sealed_bpb, sealed_se = bits_per_byte(sealed_losses, rows.sealed, text)
-    check(probes, losses, asked, text, servers[0], chance)
     return found | {
         "sealed_bpb": sealed_bpb,
         "sealed_se": sealed_se,
         "public_parts": parts(public_losses, rows.public, text),
         "sealed_parts": parts(sealed_losses, rows.sealed, text),
-        "passed": [FINITE, CAUSAL, BATCH, TWICE, MEMORY],
     }
 
 
@@ -340,6 +342,7 @@ def ask_all(
     order = chance.sample(range(count), count)
     halves = [order[i :: len(servers)] for i in range(len(servers))]
     losses, probes = torch.full((count, length), math.nan), list[Probe]()
+    probed = PROBED_ROWS // 2 if sealed_from < count else PROBED_ROWS // 4
     shares = torch.bincount(rows.flatten(), minlength=text.vocabulary) / rows.numel()
     rarity = torch.where(text.counted(rows), -torch.log(shares[rows[:, 1:]]), -math.inf)
 
@@ -349,7 +352,7 @@ def ask_all(
         return of_text * (float(odds(rarity[row] - losses[row]).sum()) if kind == SUSPECT else 1.0)
 
     asked = [
-        questions(own, halves[1 - i] if len(servers) > 1 else [], losses, weight, chance)
+        questions(own, halves[1 - i] if len(servers) > 1 else [], losses, weight, chance, probed)
         for i, own in enumerate(halves)
     ]
     size = max(2, BATCH_LOGIT_BYTES // (4 * text.vocabulary * length))
@@ -371,13 +374,18 @@ def used_s(servers: list[Server]) -> float:
 
 
 def questions(
-    own: list[int], others: list[int], losses: Any, weight: Callable[[int, int], float], chance: random.Random
+    own: list[int],
+    others: list[int],
+    losses: Any,
+    weight: Callable[[int, int], float],
+    chance: random.Random,
+    probed: int = PROBED_ROWS // 2,
 ) -> Iterator[tuple[int, int]]:
     """Yield the rows that one process is asked about, each with its kind of question: its own, and probes of others.
 
     A suspect place is one that the model predicted well, so its row is chosen among those that have been scored.
     """
-    left, count = list(others), min(PROBED_ROWS // 2, len(others))
+    left, count = list(others), min(probed, len(others))
     unchanged, suspect = min(count, max(1, int(SAME_SHARE * count))), int(SUSPECT_SHARE * count)
     probes = [UNCHANGED] * unchanged + [SUSPECT] * suspect + [ANYWHERE] * (count - unchanged - suspect)
     scored = iter(own)
@@ -465,6 +473,8 @@ def check(probes: list[Probe], losses: Any, rows: Any, text: Text, server: Serve
         if len(early):
             raise ProbeFailed(f"attends to the future: logits at {int(early[-1])} moved when token {one.cut} changed")
         rises.append(float(change[one.cut - 1]))
+    if not rises:
+        return
     rise, least = sum(rises) / len(rises), MEAN_NOISE_FACTOR * noise / math.sqrt(len(rises))
     if rise > max(TOLERANCE_SDS * spread, least):
         raise ProbeFailed(f"attends to the future: losses rose by {rise:.2g} where the next token changed")

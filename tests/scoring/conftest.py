@@ -70,7 +70,7 @@ def score(data: Path, tmp_path: Path) -> Score:
         load: str = "    pass",
         model: bool = True,
         data: Path = data,
-        probes: bool = True,
+        sealed: bool = True,
         beside: dict[str, str] | None = None,
     ) -> dict[str, Any]:
         code, *folders = (tmp_path / name for name in ("code", "scoring", "probing"))
@@ -86,7 +86,7 @@ def score(data: Path, tmp_path: Path) -> Score:
             "command": [sys.executable, "-I", str(SCRIPTS / "server.py"), "model.pt"],
             "environment": {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
         }
-        work = {"servers": {str(folder): server for folder in folders}, "code": str(code), "probes": probes}
+        work = {"servers": {str(folder): server for folder in folders}, "code": str(code), "sealed": sealed}
         (tmp_path / "work.json").write_text(json.dumps(work))
         subprocess.run(
             [sys.executable, "-I", str(SCRIPTS / "feeder.py"), str(tmp_path / "work.json"), str(tmp_path / "score")],

@@ -61,7 +61,7 @@ def test_a_file_of_the_variant_is_not_taken_for_a_module_that_torch_may_use(scor
     """Try a module that torch imports where it is installed: the feeder, which is trusted, must not run it."""
     mark = str(tmp_path / "ran")
     runs = f"import sys\nif 'feeder.py' in sys.argv[0]:\n    open({mark!r}, 'w')\nraise ImportError\n"
-    found = score(beside={"opt_einsum.py": runs}, probes=False)
+    found = score(beside={"opt_einsum.py": runs}, sealed=False)
     assert found["public_bpb"] > 0
     assert not (tmp_path / "ran").exists()
 
@@ -131,7 +131,7 @@ PADDED = {
 
 @pytest.mark.parametrize("logits", PADDED)
 def test_a_vocabulary_may_be_padded_up_to_twice(score: Score, logits: str) -> None:
-    found = score(f"    def forward(self, tokens):\n        x = self.table[tokens]; return {logits}", probes=False)
+    found = score(f"    def forward(self, tokens):\n        x = self.table[tokens]; return {logits}", sealed=False)
     name, words = PADDED[logits]
     assert words in str(found[name])
 
@@ -314,9 +314,15 @@ def test_a_model_that_adapts_to_the_rows_it_has_read_is_found(score: Score) -> N
     assert found["failed"].startswith(("remembers earlier rows", "answers the same rows differently"))
 
 
-def test_the_score_alone_needs_neither_probes_nor_the_sealed_shard(score: Score) -> None:
-    found = score("    def forward(self, tokens):\n        return self.table[tokens].flip(1)", probes=False)
-    assert found["public_bpb"] > 0 and found["passed"] == ["finite"]
+def test_a_run_without_the_sealed_shard_has_its_probes_too(score: Score) -> None:
+    """Score a run as the replicates of a test are: a leak in them alone would make the test's mean better."""
+    found = score(f"{LEAK}\n    def forward(self, tokens):\n        return self.leak(tokens)", sealed=False)
+    assert found["failed"].startswith(FUTURE)
+
+
+def test_the_score_alone_does_not_read_the_sealed_shard(score: Score) -> None:
+    found = score(sealed=False)
+    assert found["public_bpb"] > 0 and "causality" in found["passed"]
     assert "sealed_bpb" not in found
     assert len(found["marks"]) == 64
 
@@ -329,7 +335,7 @@ def test_a_token_may_have_the_probability_zero(score: Score) -> None:
 
 def test_a_model_that_floods_its_messages_gives_one_sentence(score: Score) -> None:
     flood = "import sys; [sys.stderr.write('x' * (1 << 20)) for _ in range(100)]; return self.table[tokens]"
-    found = score(f"    def forward(self, tokens):\n        {flood}", probes=False)
+    found = score(f"    def forward(self, tokens):\n        {flood}", sealed=False)
     assert "File too large" in found["trouble"]
 
 

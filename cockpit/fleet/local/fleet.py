@@ -223,7 +223,7 @@ class LocalFleet:
     def _scorer(self, job: Job, python: str, environment: dict[str, str]) -> ScorerJob:
         """Return the scorer of the run for its runner."""
         folder = _folder(job).absolute()
-        return scorer(folder, python, environment, self._limits(job, True), probes=job.rescore is Scoring.WHOLE)
+        return scorer(folder, python, environment, self._limits(job, True), sealed=job.rescore is Scoring.WHOLE)
 
     def _score_command(self, job: Job, python: str, environment: dict[str, str]) -> CommandJob:
         """Return the score command of the run for its runner: in a folder of its own, without the network."""

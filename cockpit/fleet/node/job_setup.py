@@ -81,7 +81,7 @@ def sealed_folders(environment: Mapping[str, str]) -> list[Path]:
     return [folder.with_name(f"{folder.name}-sealed") for folder in data]
 
 
-def scorer(folder: Path, python: str, environment: dict[str, str], within: ResourceLimits, probes: bool) -> ScorerJob:
+def scorer(folder: Path, python: str, environment: dict[str, str], within: ResourceLimits, sealed: bool) -> ScorerJob:
     """Return the scorer of a run for its runner, whose folder is `folder`.
 
     Its servers see the variant's code, but no text, no data and not each other. They are confined whenever the machine
@@ -105,5 +105,5 @@ def scorer(folder: Path, python: str, environment: dict[str, str], within: Resou
         "confinement": Confinement(wall, locks=False),
         "limits": within,
         "model": environment.get("COCKPIT_MODEL", ""),
-        "work": {"servers": servers, "code": str(folder / "code"), "probes": probes},
+        "work": {"servers": servers, "code": str(folder / "code"), "sealed": sealed},
     }
