@@ -15,7 +15,7 @@ def scoring_of(state: State, attempt: Attempt) -> Scoring:
 
     With `keeps`, everything is for the confirmations, and for one run of the baseline in each hardware class, since
     keeps are compared with it; the score with its probes is for every other run of a test, since the test believes
-    those too: a run may know by its name that it is no confirmation.
+    those too: by its name a run may know a confirmation from another.
     """
     if state.session.rescore == "all":
         return Scoring.WHOLE
