@@ -141,8 +141,8 @@ def test_a_confirmation_that_could_not_be_scored_runs_once_more() -> None:
 )
 def test_seeds_of_a_model_far_from_its_base_are_no_copies(seeds: float, base: float, same: bool) -> None:
     """Compare two runs that differ by `seeds` nats: a large gain, which is far from the base, makes them no one run."""
-    runs = [Rescore(marks=(4.0, 4.0 + shift, 4.0 - shift)) for shift in (0.0, seeds * 1.5**0.5)]
-    assert are_same_model(*runs, Rescore(marks=(4.0 + base,) * 3)) is same
+    one, other = (Rescore(marks=(4.0, 4.0 + shift, 4.0 - shift)) for shift in (0.0, seeds * 1.5**0.5))
+    assert are_same_model(one, other, Rescore(marks=(4.0 + base,) * 3)) is same
 
 
 def test_one_run_of_the_baseline_is_scored_whole_in_each_class() -> None:
