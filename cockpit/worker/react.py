@@ -43,7 +43,7 @@ from cockpit.worker.cleaning import RUN_SUFFIX, Cleaning, Steps, left_over, remo
 from cockpit.worker.parts import WorkerParts
 from cockpit.worker.proposer_host import ProposerHost
 from cockpit.worker.run_folders import RunFolders, Written
-from cockpit.worker.shortage import is_shut, lacks_room
+from cockpit.worker.shortage import is_missing, is_shut, lacks_room
 
 UNKNOWN_PROPOSER_RETRY_S = 3600.0
 LEFT_OVER = "left over"
@@ -63,6 +63,8 @@ class Reactor:
         self._cleaning = Cleaning()
         self._cancelled: set[str] = set()
         """Attempts to cancel once they are submitted."""
+        self._begun_again: set[str] = set()
+        """Attempts whose folder was removed while it was written, and is written once more."""
 
     @property
     def has_work(self) -> bool:
@@ -115,8 +117,13 @@ class Reactor:
             return self._postpone(attempt, problem)
         if job.source.exists():
             return self._hand_over(state, Written(job))
-        self._folders.begin(job, state.experiments[attempt.experiment].commit, state.session.access.links)
+        self._begin(state, job)
         return self._submit_written(state)
+
+    def _begin(self, state: State, job: Job) -> None:
+        """Begin to write the folder of a job."""
+        commit = state.experiments[state.attempts[job.name].experiment].commit
+        self._folders.begin(job, commit, state.session.access.links)
 
     def _submit_written(self, state: State) -> list[Event]:
         """Submit the jobs whose folders are complete."""
@@ -133,6 +140,10 @@ class Reactor:
         except (OSError, VariantError) as error:
             if lacks_room(error) or is_shut(error, self._parts.folder.root):
                 raise
+            if is_missing(error) and job.name not in self._begun_again:
+                self._begun_again.add(job.name)  # another program removed it while it was written
+                self._begin(state, job)
+                return []
             self._cancelled.discard(job.name)
             return self._postpone(state.attempts[job.name], f"the files of {job.name} cannot be written: {error}")
         self._fleet.submit(job)
@@ -196,6 +207,7 @@ class Reactor:
         """Save the run's artifacts and remove its folder: its code is in git, its output in its log."""
         self._folders.drop(event.attempt)
         self._cancelled.discard(event.attempt)
+        self._begun_again.discard(event.attempt)
         self._cleaning.begin(event.attempt, self._cleaned(state, event))
         return self._clean_on()
 

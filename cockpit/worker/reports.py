@@ -105,13 +105,16 @@ class LogReader:
 
     def finish(self, report: JobEnded) -> None:
         """Read a last line that has no line end. A log that was removed, cut or lengthened, before it was read or
-        after, is a problem, unless the exit code tells of a crash."""
+        after, is a problem, unless the exit code tells of a crash. Raises OSError while the folder of the logs is
+        shut."""
         self.log.finish(report.at)
         if report.exit_code:
             return
         try:
             size = self.path.stat().st_size
-        except OSError:
+        except OSError as error:
+            if is_shut(error, self.path.parent):
+                raise
             size = -1
         is_short = size < self._offset or self._offset < report.log_bytes
         if is_short and not self.problem:

@@ -43,6 +43,15 @@ def is_shut(error: BaseException | None, folder: Path) -> bool:
     return is_closed(error) and not os.access(folder, os.R_OK | os.W_OK | os.X_OK)
 
 
+def is_missing(error: BaseException | None) -> bool:
+    """Return True if an error, or its cause, is a file or a folder that is not there."""
+    while error is not None:
+        if isinstance(error, FileNotFoundError):
+            return True
+        error = error.__cause__
+    return False
+
+
 def lacks_room(error: BaseException) -> bool:
     """Return True for a full disk, or for too few open files, processes or bytes of memory: it ends without a person's
     word to the session."""
