@@ -16,6 +16,7 @@ from cockpit.decide.second_metrics import wins_ties
 from cockpit.science.compare import Comparison, difference, differences
 from cockpit.science.noise import Noise
 from cockpit.science.reading import Reading
+from cockpit.science.run_variance import Spread
 from cockpit.science.shrink import Prior, fit_prior
 
 TIE_SDS = 0.5
@@ -70,6 +71,11 @@ class DecisionContext(msgspec.Struct, frozen=True):
         return Queued(at=self.now, attempt=attempt, reason=reason, test_level=level)
 
 
+def clusters_up(state: State) -> int:
+    """Count the clusters that take runs."""
+    return sum(cluster.state in UP and not cluster.held for cluster in state.clusters.values())
+
+
 def gather(state: State, now: float) -> DecisionContext:
     noise = noise_of(state)
     incumbent = evidence_of(state, state.incumbent)
@@ -100,11 +106,14 @@ def better_class(state: State, noise: Noise) -> str:
 
 
 def _prior(state: State, noise: Noise, incumbent: list[Reading]) -> Prior:
-    """Fit the prior to the differences to the incumbent of the newest arms."""
+    """Fit the prior to the newest arms' differences to the incumbent, and to the spread of those tested before."""
     newest = (state.attempts[name] for name in state.recent)
     arms = dict.fromkeys(one.experiment for one in newest if one.kind is AttemptKind.ARM)
     runs = (readings_of(state, arm) for arm in arms)
-    return fit_prior([one for one in differences(runs, incumbent, noise) if one is not None])
+    found = [one for one in differences(runs, incumbent, noise) if one is not None]
+    base_var = noise.variance_of(state.incumbent)
+    others = (one for name, one in noise.spreads.items() if name != state.incumbent and name not in arms)
+    return fit_prior(found, [Spread(one.squares / base_var, one.df) for one in others])
 
 
 def margin_of(context: DecisionContext, experiment: Experiment) -> float:

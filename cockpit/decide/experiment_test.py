@@ -5,13 +5,14 @@ test that ends with a keep: scores may drift with time.
 """
 
 import math
+from itertools import zip_longest
 
 from cockpit.core.events import Event
 from cockpit.core.model import Attempt, AttemptKind, AttemptStatus, Estimate, Experiment, Tier
 from cockpit.core.state import State
-from cockpit.decide.decision_context import UP, DecisionContext, margin_of, replicates
+from cockpit.decide.decision_context import DecisionContext, clusters_up, margin_of, replicates
 from cockpit.decide.evidence import FRESH_AT_LEAST, RUNS_READ, TEST_KINDS, reading, readings_of, runs_since_kept
-from cockpit.decide.rebasing import may_be_rebased, rebased_as
+from cockpit.decide.rebasing import may_be_rebased, rebased_as, will_be_rebased
 from cockpit.decide.rescoring import no_rescore, rescore_problem
 from cockpit.decide.schedule import RunSpec, next_attempt
 from cockpit.science.compare import Comparison, compare, difference, t_cdf, t_quantile
@@ -38,6 +39,11 @@ SIDE_BY_SIDE = 2
 WITNESSES = 3
 """Newest incumbents that may have these runs. Where two tests overlap and the first ends with a keep, the second does
 not wait for runs of the new incumbent."""
+WAITS_FROM = LOOKS[3]
+"""Fresh runs from which a look waits for the incumbent's runs that were queued with them."""
+BESIDE_AT = 0.02
+"""The level at which these runs alone must show the gain. They are few, and scores drift in any way: only a comparison
+side by side holds under each."""
 MOVED_AT = 0.1
 """Where these runs are better than the incumbent's earlier ones at this level, the experiment must beat them alone."""
 
@@ -48,11 +54,15 @@ def tested(state: State, context: DecisionContext, experiment: Experiment) -> li
     looked_at = _of_the_test(context, fresh)
     margin = margin_of(context, experiment)
     look = last_look(len(looked_at))
+    if look >= WAITS_FROM and _is_base_coming(state, context, experiment, look):
+        return []
     seen = compare(looked_at[:look], _base(state, context, experiment), context.noise, margin=margin)
     judged = judge(seen, context.noise, experiment.test_level, look)
     if judged.outcome is not LookOutcome.KEEP and seen is not None and (again := rebased_as(state, experiment.id)):
         reason = f"{context.summary(seen)}; {again} tests its change on {state.incumbent}"
         return context.discard(experiment, reason, seen.pooled)
+    if judged.outcome is not LookOutcome.KEEP and will_be_rebased(state, experiment.id):
+        return []
     if judged.outcome is LookOutcome.HOPELESS:
         said = f"{context.summary(seen)}; " if seen is not None else ""
         return context.discard(experiment, f"{said}{judged.why}", seen.pooled if seen is not None else None)
@@ -93,11 +103,7 @@ def _began(state: State, experiment: Experiment) -> float:
 
 
 def _runs_at_most(state: State) -> int:
-    return max(RUNS_AT_LEAST, RUNS_PER_CLUSTER * _clusters_up(state))
-
-
-def _clusters_up(state: State) -> int:
-    return sum(cluster.state in UP and not cluster.held for cluster in state.clusters.values())
+    return max(RUNS_AT_LEAST, RUNS_PER_CLUSTER * clusters_up(state))
 
 
 def _outclassing(state: State, context: DecisionContext, experiment: Experiment, seen: Comparison) -> str:
@@ -123,7 +129,16 @@ def _evidence(
         reason = f"{failed} of its replicates gave no result"
         return context.discard(experiment, reason)
     more = replicates(state, context, experiment, max(1, judged.want - fresh), judged.why)
-    return [*more, *base_runs(state, context, experiment, max(judged.want, fresh + 1))]
+    beside = base_runs(state, context, experiment, max(judged.want, fresh + 1))
+    return [event for pair in zip_longest(more, beside) for event in pair if event is not None]
+
+
+def _is_base_coming(state: State, context: DecisionContext, experiment: Experiment, look: int) -> bool:
+    """Return True if the incumbent has fewer results than the look, and a run of its own beside the test is to end."""
+    if len(_base(state, context, experiment)) >= look:
+        return False
+    runs = (state.attempts[name] for name in state.experiments[state.incumbent].attempts[-RUNS_READ:])
+    return any(run.kind is AttemptKind.REPLICATE and run.status is not AttemptStatus.ENDED for run in runs)
 
 
 def base_runs(state: State, context: DecisionContext, experiment: Experiment, want: int) -> list[Event]:
@@ -142,7 +157,7 @@ def base_runs(state: State, context: DecisionContext, experiment: Experiment, wa
     rule = state.attempts[experiment.attempts[-1]].rule
     run = RunSpec(state.incumbent, AttemptKind.REPLICATE, rule, hardware=hardware)
     reason = f"to be as well known as {experiment.id}, which is tested against it"
-    want = max(want, min(FRESH_AT_LEAST, _clusters_up(state)))
+    want = max(want, min(FRESH_AT_LEAST, clusters_up(state)))
     missing = min(want, BASE_RUNS_AT_MOST) - has
     return [context.queue(next_attempt(state, run), reason) for _ in range(missing)]
 
@@ -159,6 +174,9 @@ def _passed(
         return []
     if queued := _more_validations(state, context, experiment, fresh, judged.why):
         return queued
+    more = _more_beside(state, context, experiment, [*fresh, *confirmations], judged.why)
+    if more is not None:
+        return more
     seen = compare([*fresh, *confirmations], _base(state, context, experiment), context.noise)
     if seen is None or not confirmations:
         reason = "its confirmation gave no result"
@@ -267,20 +285,55 @@ def _since(
     return since, before
 
 
+def _more_beside(
+    state: State, context: DecisionContext, experiment: Experiment, runs: list[Reading], reason: str
+) -> list[Event] | None:
+    """Queue more runs of the incumbent where those beside the test do not show the gain alone; empty to wait for some.
+
+    None where no more are wanted. There are twice as many each time, at most as many as the test has.
+    """
+    alone = _against_beside(state, context, experiment, runs)
+    if alone is None or alone.p_value <= BESIDE_AT:
+        return None
+    ran = _beside(state, context, experiment, state.incumbent)
+    if any(run.status is not AttemptStatus.ENDED and not run.pin for run in ran):
+        return []
+    missing = min(len(ran), len(runs) - len(ran))
+    if missing <= 0:
+        return None
+    last = state.attempts[experiment.attempts[-1]]
+    run = RunSpec(state.incumbent, AttemptKind.REPLICATE, last.rule, hardware=context.usual_class or last.hardware)
+    why = f"{reason}: not shown against the incumbent's runs beside the test ({context.summary(alone)})"
+    return [context.queue(next_attempt(state, run), why) for _ in range(missing)]
+
+
+def _against_beside(
+    state: State, context: DecisionContext, experiment: Experiment, runs: list[Reading]
+) -> Comparison | None:
+    """Compare the experiment with the incumbent's runs beside its test alone; None without such runs."""
+    since, _ = _since(state, context, experiment, state.incumbent)
+    return compare(runs, since, context.noise, margin=margin_of(context, experiment)) if since else None
+
+
 def _moved(state: State, context: DecisionContext, experiment: Experiment, runs: list[Reading]) -> str:
     """Return why the gain may be drift; empty if it is not.
 
-    It is drift if the incumbent too has scored better since the test began, and the gain is within the noise against
-    those runs alone. A jump has no trend to subtract.
+    It may be if the incumbent's runs beside the test do not show it. Where the incumbent too has scored better since
+    the test began, they must show it at the test's level. A jump has no trend to subtract, and a random walk that is
+    not clear yet has none either.
     """
+    alone = _against_beside(state, context, experiment, runs)
+    if alone is None:
+        return ""
+    gain = f" ({context.summary(alone)})"
+    if alone.p_value > BESIDE_AT:
+        return f"the incumbent's runs beside the test do not show the gain{gain}"
+    if alone.p_value <= experiment.test_level:
+        return ""
     since, before = _since(state, context, experiment, state.incumbent)
-    moved = compare(since, before, context.noise) if since and before else None
+    moved = compare(since, before, context.noise) if before else None
     if moved is None or moved.p_value > MOVED_AT:
         return ""
-    alone = compare(runs, since, context.noise, margin=margin_of(context, experiment))
-    if alone is not None and alone.p_value <= experiment.test_level:
-        return ""
-    gain = f" ({context.summary(alone)})" if alone is not None else ""
     by = context.metric.signed(moved.pooled.mean)
     return f"the incumbent too scores {by} since the test began, and the gain is not beyond that{gain}"
 

@@ -14,7 +14,7 @@ from cockpit.core.events import Decided, Event, IncumbentSet, Queued, Trouble
 from cockpit.core.model import AttemptKind, AttemptStatus, Experiment, ExperimentStatus
 from cockpit.core.state import WITHOUT, State
 from cockpit.decide.ablation_test import ablated
-from cockpit.decide.decision_context import UP, DecisionContext, gather, margin_of, replicates
+from cockpit.decide.decision_context import DecisionContext, clusters_up, gather, margin_of, replicates
 from cockpit.decide.evidence import RUNS_READ, SCREENING_KINDS, noise_of, readings_of
 from cockpit.decide.experiment_test import final_runs, tested
 from cockpit.decide.rebasing import carries_test, first_runs, rebased_as
@@ -160,8 +160,7 @@ def _has_free_test_slot(state: State, now: float) -> bool:
 
 
 def _most_tests(state: State) -> int:
-    up = sum(cluster.state in UP and not cluster.held for cluster in state.clusters.values())
-    return max(1, up // CLUSTERS_PER_TEST)
+    return max(1, clusters_up(state) // CLUSTERS_PER_TEST)
 
 
 def _first(state: State, now: float) -> list[Event]:

@@ -7,6 +7,7 @@ kept change and do not beat the new incumbent.
 from cockpit.core.intents import Arm, Draft
 from cockpit.core.model import Experiment, ExperimentStatus, Mode
 from cockpit.core.state import WITHOUT, State, constants_of
+from cockpit.decide.decision_context import clusters_up
 from cockpit.decide.evidence import TEST_KINDS, readings_of
 from cockpit.decide.known_code import has_known_code
 from cockpit.science.sequential import LOOKS, last_look
@@ -17,6 +18,9 @@ INCUMBENTS_READ = 8
 NOT_APPROVED = (ExperimentStatus.PROPOSED, ExperimentStatus.DROPPED)
 REBASED = "rebased"
 """The factor of a rebased arm. Its level is the experiment that made the same change on an earlier incumbent."""
+FIRST_AT_MOST = LOOKS[1]
+"""Fresh runs that a test begins with where the fleet runs as many at once. A look at two ends one real gain of 1 SD in
+ten, and takes the length of a run."""
 AT_ONCE = LOOKS[3]
 """Fresh runs that a rebased test begins with, at most."""
 
@@ -62,6 +66,14 @@ def may_be_rebased(state: State, experiment: Experiment, rival: Experiment) -> b
     return asked and rival.change.constants.keys().isdisjoint(experiment.change.constants)
 
 
+def will_be_rebased(state: State, experiment: str) -> bool:
+    """Return True if the experiment is about to be rebased.
+
+    A keep has replaced its base, and no rebase was asked for yet.
+    """
+    return state.mode is not Mode.MANUAL and not state.ending and experiment in outdated(state)
+
+
 def carries_test(state: State, experiment: Experiment) -> bool:
     """Return True if the experiment continues a test that a keep has ended."""
     source = experiment.levels.get(REBASED)
@@ -73,11 +85,12 @@ def first_runs(state: State, experiment: Experiment) -> int:
 
     The first looks would ask again if the change is hopeless, which that test has answered.
     """
+    first = last_look(min(max(LOOKS[0], clusters_up(state)), FIRST_AT_MOST))
     source = experiment.levels.get(REBASED)
     if source is None:
-        return LOOKS[0]
+        return first
     look = last_look(len(readings_of(state, str(source), *TEST_KINDS)))
-    return min(max(LOOKS[0], look), AT_ONCE)
+    return min(max(first, look), AT_ONCE)
 
 
 def rebase(state: State) -> Draft | None:

@@ -9,7 +9,7 @@ from itertools import islice
 from cockpit.core.model import AttemptKind, AttemptStatus, Mode, Tier
 from cockpit.core.state import State
 from cockpit.decide.ask import FILLER
-from cockpit.decide.decision_context import UP
+from cockpit.decide.decision_context import clusters_up
 
 SCREENED_FIRST = 4
 """Arms that are screened before the first test begins."""
@@ -17,8 +17,7 @@ SCREENED_FIRST = 4
 
 def screens_first(state: State, now: float) -> bool:
     """Return True if tests wait: the fleet is small, few arms are screened, and more wait, run or will be proposed."""
-    clusters = sum(cluster.state in UP and not cluster.held for cluster in state.clusters.values())
-    if clusters >= SCREENED_FIRST or _are_screened(state):
+    if clusters_up(state) >= SCREENED_FIRST or _are_screened(state):
         return False
     return _arms_are_queued(state) or _arms_are_asked_for(state, now)
 

@@ -21,6 +21,8 @@ POOLED = "pooled"
 FLIP_SDS = 1.5
 """A ranking flips when two classes disagree in sign and each difference exceeds this many standard errors."""
 
+QUIET_FROM = 16
+"""Runs of an experiment from which its noise may be below its base's. A few runs lie close together by luck."""
 CLIPPED_FROM = 3
 """Runs of an experiment from which those far from the others are clipped."""
 CLIPPED_SDS = 3.0
@@ -55,11 +57,12 @@ def compare(
 
     Each run is corrected for its cluster's offset and for a clear drift, and weighted by its cluster's noise. A run far
     from its experiment's others is clipped. The uncertainty of a cluster's offset counts as variance, and cancels where
-    both ran on the same cluster. Each of the two has its own variance, moderated by the session's; the experiment's is
-    at least its base's. With few controls the noise of clusters and that of runs are hard to tell apart, so the
-    difference is also taken with all variance in the runs, and the result with the larger p-value is returned. Where
-    the session shows that runs with one seed share noise, runs of the two with one seed count as pairs. `margin` is how
-    much worse the experiment may be under the null hypothesis of `p_value`. Raises ValueError on NaN or infinity.
+    both ran on the same cluster. Each of the two has its own variance, moderated by the session's; the experiment's by
+    its base's where that is larger. With few controls the noise of clusters and that of runs are hard to tell apart, so
+    the difference is also taken with all variance in the runs, and the result with the larger p-value is returned.
+    Where the session shows that runs with one seed share noise, runs of the two with one seed count as pairs. `margin`
+    is how much worse the experiment may be under the null hypothesis of `p_value`. Raises ValueError on NaN or
+    infinity.
     """
     require_finite([*experiment, *base])
     ours, theirs = _by_class(experiment), _by_class(base)
@@ -231,8 +234,8 @@ def _difference(ours: list[Reading], base: _BaseSide, noise: Noise) -> _Part:
         weight_on[run.cluster] += weight / total
     shared = sum(weight * noise.covariance_with(one, base.weight_on) for one, weight in weight_on.items())
     offsets_var = max(0.0, base.offsets_var + 2 * shared + noise.variance(weight_on))
-    own_var, own_df = _own_variance(our_scores, weights, noise)
-    own_var = max(own_var, base.own_var) / total
+    own_var, own_df = _own_variance(our_scores, weights, noise, base.own_var)
+    own_var /= total
     timed = ((run.at / 3600, weight / total) for run, weight in zip(ours, weights, strict=True))
     drift_var = noise.drift.variance([*base.timed, *timed])
     base_var = base.own_var / base.weight
@@ -252,8 +255,7 @@ def _paired(ours: list[Reading], theirs: list[Reading], base: _BaseSide, noise: 
         return None
     own = _weights(ours, noise)
     our_scores = _clipped(ours, own, noise, -1)
-    our_var, our_df = _own_variance(our_scores, own, noise)
-    our_var = max(our_var, base.own_var)
+    our_var, our_df = _own_variance(our_scores, own, noise, base.own_var)
     both = [2 / (1 / own[i] + 1 / base.weights[j]) for i, j in pairs]
     correlation = _correlation(pairs, both, (our_scores, own, our_var), base, noise)
     alone, base_alone = _alone(own, [i for i, _ in pairs]), _alone(base.weights, [j for _, j in pairs])
@@ -354,17 +356,21 @@ def _limited(sds: float, counts: bool) -> float:
     return math.copysign(CLIPPED_SDS * left, sds)
 
 
-def _own_variance(scores: list[float], weights: list[float], noise: Noise) -> tuple[float, float]:
+def _own_variance(
+    scores: list[float], weights: list[float], noise: Noise, base_var: float = 0.0
+) -> tuple[float, float]:
     """Return the variance of an experiment's runs on the typical cluster with its degrees of freedom.
 
     It is the experiment's own, moderated by the session's (Smyth 2004), which counts for OWN_DF degrees of freedom:
-    noisy arms in the session's variance do not hide the gain of a quiet one for long. A single run has the session's.
+    noisy arms in the session's variance do not hide the gain of a quiet one for long. That of its base counts in its
+    place where it is larger, and few runs are no closer together than it says. A single run has the larger of the two.
     """
-    known = noise.within_sd**2
+    known = max(noise.within_sd**2, base_var)
     if len(scores) < 2:
         return known, noise.df
     df = OWN_DF + len(scores) - 1
-    return (OWN_DF * known + _squares(scores, weights)) / df, df
+    seen = (OWN_DF * known + _squares(scores, weights)) / df
+    return (seen if len(scores) >= QUIET_FROM else max(seen, base_var)), df
 
 
 def _squares(values: Sequence[float], weights: Sequence[float]) -> float:

@@ -22,7 +22,7 @@ from cockpit.science.drift import Drift, estimate_drift
 from cockpit.science.outliers import without_far
 from cockpit.science.reading import Reading, require_finite
 from cockpit.science.robust import median, robust_sd
-from cockpit.science.run_variance import OWN_DF, estimate_ratios
+from cockpit.science.run_variance import OWN_DF, Spread, estimate_ratios, estimate_spreads
 from cockpit.science.seed_pairs import NO_CORRELATION, Correlation, estimate_correlation
 
 if TYPE_CHECKING:
@@ -104,6 +104,8 @@ class Noise(msgspec.Struct, frozen=True):
     """Pairs of runs that it was estimated from."""
     ratios: dict[str, float] = {}
     """The variance of each cluster's runs in that of `within_sd`; empty where clusters do not differ beyond doubt."""
+    spreads: dict[str, Spread] = {}
+    """How far the runs of each experiment with repeats lie apart."""
 
     @property
     def run_sd(self) -> float:
@@ -135,6 +137,11 @@ class Noise(msgspec.Struct, frozen=True):
     def weight(self, cluster: str) -> float:
         """Return the weight of a run on this cluster: the inverse of its variance, in that of `within_sd`."""
         return 1 / self.ratios.get(cluster, 1.0)
+
+    def variance_of(self, experiment: str) -> float:
+        """Return the variance of an experiment's runs on the typical cluster, moderated by the session's."""
+        one = self.spreads.get(experiment, Spread(0.0, 0))
+        return (OWN_DF * self.within_sd**2 + one.squares) / (OWN_DF + one.df)
 
     def variance(self, weights: Mapping[str, float]) -> float:
         """Return the variance of a weighted sum of clusters' offsets, given what is known of them."""
@@ -185,6 +192,8 @@ def _fit(
     readings: int,
 ) -> Noise:
     """Fit the variance components and the offsets to the groups that have repeats."""
+    import numpy as np
+
     repeats, fitted, residual, drift, ratios = _fit_runs(repeated, prior_var)
     clusters = _cluster_offsets(repeats, fitted)
     classes, interaction = _class_offsets(groups, clusters, ratios, fitted.within, reference)
@@ -208,6 +217,9 @@ def _fit(
         seed_correlation=paired.value,
         seed_pairs=paired.pairs,
         ratios=ratios,
+        spreads=estimate_spreads(
+            residual * np.sqrt(repeats.weights), repeats.group_of, [row.experiment for row in repeats.rows]
+        ),
     )
 
 

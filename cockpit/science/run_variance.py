@@ -5,7 +5,10 @@ Each cluster's variance is moderated by the common one, with prior degrees of fr
 all (Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3). Clusters that do not differ beyond doubt share one variance.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +32,16 @@ LEAST_SQUARE = 1e-9
 """Mean square of runs, in that of their experiment, below which they count as equal."""
 ROUNDS = 6
 """Rounds of the fit: weights follow the variances, and residuals the weights."""
+SPREAD_SDS = 3.5
+"""Distance in robust SDs of the session's runs beyond which a run does not show how noisy its experiment is."""
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """Squared deviations of an experiment's runs from their mean, as on the typical cluster."""
+
+    squares: float
+    df: int
+    """Degrees of freedom of `squares`."""
 
 
 def estimate_ratios(
@@ -107,4 +120,25 @@ def _inverse_trigamma(value: float) -> float:
     for _ in range(8):
         slope = float(polygamma(1, found))
         found += slope * (1 - slope / value) / float(polygamma(2, found))
+    return found
+
+
+def estimate_spreads(residual: "Floats", group_of: "Indices", experiments: Sequence[str]) -> dict[str, Spread]:
+    """Return the spread of each experiment, summed over its groups. A run far from its group's mean does not count.
+
+    `residual` is free of drift and of the clusters' offsets and variances, shape (runs,); each run is of one of the
+    `experiments`.
+    """
+    import numpy as np
+
+    groups = int(group_of[-1]) + 1
+    robust_sd = 1.4826 * float(np.median(np.abs(residual))) * np.sqrt(len(residual) / (len(residual) - groups))
+    near = np.abs(residual) <= SPREAD_SDS * robust_sd
+    runs = np.bincount(group_of[near], minlength=groups)
+    squares = np.bincount(group_of[near], weights=residual[near] ** 2, minlength=groups)
+    found: dict[str, Spread] = {}
+    for row, of, count in zip(np.searchsorted(group_of, np.arange(groups)), squares, runs, strict=True):
+        before = found.get(experiments[row], Spread(0.0, 0))
+        if count > 1:
+            found[experiments[row]] = Spread(before.squares + float(of), before.df + int(count) - 1)
     return found

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from cockpit.science.difference import Difference
+from cockpit.science.run_variance import Spread
 
 ITERATIONS = 40
 """EM iterations."""
@@ -64,10 +65,11 @@ class Shrunk(msgspec.Struct, frozen=True):
         return ends[0], ends[1]
 
 
-def fit_prior(found: Sequence[Difference]) -> Prior:
+def fit_prior(found: Sequence[Difference], spreads: Sequence[Spread] = ()) -> Prior:
     """Fit the prior of differences.
 
-    Raises ValueError if a mean is not finite or a standard error is not positive.
+    `spreads` are those of other experiments, in variances of the base's runs: how noisy a session's experiments are is
+    known from all that it has tested. Raises ValueError if a mean is not finite or a standard error is not positive.
     """
     import numpy as np
 
@@ -75,6 +77,9 @@ def fit_prior(found: Sequence[Difference]) -> Prior:
         raise ValueError("Shrinking needs finite differences, each with a positive standard error.")
     if not found:
         return Prior(0.0, (1.0,), (1.0,))
+    others = np.array([(one.squares, one.df) for one in spreads]).reshape(-1, 2)
+    of_spreads = _of_noise(others[:, :1], others[:, 1:])
+    spread_like = np.exp(of_spreads - of_spreads.max(axis=1, keepdims=True))
     m = np.array([one.mean for one in found])
     centre = 0.0 if m.size < 8 else float(np.median(m))
     narrow = min(one.se for one in found) / 4
@@ -85,7 +90,7 @@ def fit_prior(found: Sequence[Difference]) -> Prior:
     like = np.exp(log_like - log_like.max(axis=1, keepdims=True))
     weights, ratio_weights = np.full(sds.size, 1 / sds.size), np.full(len(NOISE_RATIOS), 1 / len(NOISE_RATIOS))
     repeated = np.array([one.df > 0 for one in found])
-    counts = np.where(repeated, 1.0, min(1.0, repeated.sum() / max(1, (~repeated).sum())))
+    counts = np.where(repeated, 1.0, min(1.0, (repeated.sum() + len(spreads)) / max(1, (~repeated).sum())))
     pseudo, alike = np.zeros(sds.size), np.zeros(len(NOISE_RATIOS))
     pseudo[0], alike[0] = NULL_WEIGHT, ALIKE_WEIGHT
     counted = np.stack((np.ones(len(found)), counts))
@@ -94,7 +99,9 @@ def fit_prior(found: Sequence[Difference]) -> Prior:
         shares = (counted / (like @ joint.ravel()) @ like).reshape(2, *joint.shape) * joint
         weights = shares[0].sum(axis=1) + pseudo
         weights /= weights.sum()
-        ratio_weights = shares[1].sum(axis=0) + alike
+        of_others = spread_like * ratio_weights
+        of_others /= of_others.sum(axis=1, keepdims=True)
+        ratio_weights = shares[1].sum(axis=0) + of_others.sum(axis=0) + alike
         ratio_weights /= ratio_weights.sum()
     return Prior(centre, tuple(map(float, sds)), tuple(map(float, weights)), tuple(map(float, ratio_weights)))
 
@@ -103,13 +110,19 @@ def _log_likelihoods(found: Sequence[Difference], centre: float, sds: Any) -> An
     """Return the log likelihoods of differences and of their runs' deviations, shape (differences, SDs x ratios)."""
     import numpy as np
 
-    ratios = np.array(NOISE_RATIOS)
     mean, rest_var, runs_var, squares, df = np.array(
         [(one.mean, one.rest_var, one.runs_var, one.squares, one.df) for one in found]
     ).T[:, :, None, None]
-    var = sds[:, None] ** 2 + rest_var + runs_var * ratios
-    of_noise = -0.5 * (df * np.log(ratios) + squares / ratios)
-    return (-0.5 * (np.log(var) + (mean - centre) ** 2 / var) + of_noise).reshape(len(found), -1)
+    var = sds[:, None] ** 2 + rest_var + runs_var * np.array(NOISE_RATIOS)
+    return (-0.5 * (np.log(var) + (mean - centre) ** 2 / var) + _of_noise(squares, df)).reshape(len(found), -1)
+
+
+def _of_noise(squares: Any, df: Any) -> Any:
+    """Return the log likelihoods of the deviations of experiments' runs; the last axis gets one for each ratio."""
+    import numpy as np
+
+    ratios = np.array(NOISE_RATIOS)
+    return -0.5 * (df * np.log(ratios) + squares / ratios)
 
 
 def shrink(prior: Prior, found: Difference) -> Shrunk:

@@ -11,8 +11,10 @@ from cockpit.core.cluster_events import ClusterGivenUp
 from cockpit.core.events import Event, Queued
 from cockpit.core.model import Attempt, AttemptKind, ExperimentStatus, Value
 from cockpit.core.state import WITHOUT, State, constants_of
+from cockpit.decide import experiment_test
 from cockpit.decide.controls import CONTROL_EVERY, UNUSED_S
 from cockpit.decide.decisions import wake_at
+from cockpit.decide.evidence import TEST_KINDS, readings_of
 from cockpit.decide.schedule import RunSpec, next_attempt, suits
 from tests.decide.world import RUN_S, World
 
@@ -463,3 +465,20 @@ def test_two_tests_that_end_together_number_the_incumbents_runs_apart() -> None:
             world.run(0.1)
         state = world.run(1.0)
         assert all(len(set(one.attempts)) == len(one.attempts) for one in state.experiments.values())
+
+
+def test_a_gain_that_the_runs_beside_its_test_do_not_show_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experiment_test, "BESIDE_AT", 0.0)
+    world = World(truth, hardware=("CPU",) * 8, seed=1)
+    world.run(0.2)
+    began = world.now
+    (better,) = world.propose({"LR": 2})
+    state = world.run(1.0)
+    assert state.experiments[better].status is ExperimentStatus.DISCARDED
+    assert "the incumbent's runs beside the test do not show the gain" in state.experiments[better].reason
+    beside = [
+        run
+        for name in state.experiments["e0000"].attempts
+        if (run := state.attempts[name]).kind is AttemptKind.REPLICATE and run.queued_at >= began
+    ]
+    assert len(beside) >= len(readings_of(state, better, *TEST_KINDS)), "as many runs as the test has must not show it"

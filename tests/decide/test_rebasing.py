@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 
+import pytest
+
 from cockpit.core.events import Decided, ModeSet
 from cockpit.core.model import Attempt, AttemptKind, ExperimentStatus, Mode, Value
+from cockpit.decide import experiment_test
 from cockpit.decide.ask import ask
+from cockpit.decide.decision_context import gather
 from cockpit.decide.evidence import TEST_KINDS, readings_of
-from cockpit.decide.rebasing import REBASED, outdated, rebase, rebased_as
+from cockpit.decide.rebasing import REBASED, first_runs, outdated, rebase, rebased_as
 from cockpit.science.sequential import last_look
 from tests.decide.world import RUN_S, World
 
@@ -108,3 +112,26 @@ def test_a_proposal_that_waits_for_a_person_ends_no_test() -> None:
     assert outdated(world.state) == [], "it would be proposed twice"
     world.state.experiments[twin].status = ExperimentStatus.QUEUED
     assert rebased_as(world.state, small) == twin
+
+
+@pytest.mark.parametrize("fresh", [2, 4])
+def test_a_test_whose_runs_have_ended_waits_for_its_rebase(fresh: int) -> None:
+    world, small = replaced({"LR": 2}, fresh)
+    state = world.state
+    assert experiment_test.tested(state, gather(state, world.now), state.experiments[small]) == []
+    world.run(0.2)
+    (twin,) = (one.id for one in state.experiments.values() if one.levels.get(REBASED) == small)
+    assert twin in state.experiments[small].reason
+
+
+def test_a_test_that_no_rebase_will_continue_does_not_wait_for_one() -> None:
+    world, small = replaced({"LR": 2}, fresh=4)
+    world.record(ModeSet(at=world.now, mode=Mode.MANUAL, author="ann"))
+    assert experiment_test.tested(world.state, gather(world.state, world.now), world.state.experiments[small])
+
+
+@pytest.mark.parametrize(("clusters", "runs"), [(1, 2), (2, 2), (3, 2), (4, 4), (16, 4)])
+def test_a_test_begins_with_four_runs_where_they_run_at_once(clusters: int, runs: int) -> None:
+    world = World(truth, hardware=("CPU",) * clusters, sd=SD)
+    (arm,) = world.propose({"SMALL": 1})
+    assert first_runs(world.state, world.state.experiments[arm]) == runs

@@ -170,3 +170,13 @@ def test_a_test_that_looks_worse_ends() -> None:
 def test_looks_happen_only_at_the_planned_numbers_of_runs(fresh: int) -> None:
     look = last_look(fresh)
     assert look <= fresh and look in (0, *LOOKS)
+
+
+def test_a_noisy_incumbent_does_not_hide_the_gain_of_a_quiet_arm() -> None:
+    rng = np.random.default_rng(11)
+    base = [Reading("e0000", f"gpu-{i % 16:02d}", "H100", float(0.99 + rng.normal(0, 3 * SD))) for i in range(48)]
+    quiet = runs(rng, "e0001", 0.99, 48)
+    seen = compare(quiet, base, estimate_noise([*base, *quiet]))
+    assert seen is not None
+    of_base = 3 * SD / math.sqrt(48)
+    assert 0.8 * of_base < seen.se < 1.15 * of_base

@@ -152,3 +152,21 @@ def test_half_of_the_weight_lies_on_either_side_of_the_weighted_median(pairs: li
     assert sum(weight for value, weight in pairs if value < middle) <= half
     assert sum(weight for value, weight in pairs if value > middle) <= half
     assert weighted_median(values, [1.0] * len(values)) == pytest.approx(median(values))
+
+
+def test_the_spread_of_an_experiment_is_that_of_its_own_runs_and_a_far_run_does_not_count() -> None:
+    rng = np.random.default_rng(5)
+    sds = {"e0000": 1.0, "e0001": 3.0, "e0002": 1.0}
+    readings = [
+        Reading(name, f"gpu-{run % 8:02d}", "H100", float(1.0 + 0.01 * rng.normal(0, sd)))
+        for name, sd in sds.items()
+        for run in range(48)
+    ]
+    readings.append(Reading("e0002", "gpu-00", "H100", 2.0))
+    noise = estimate_noise(readings)
+    found = {name: one.squares / one.df / 0.01**2 for name, one in noise.spreads.items()}
+    assert found["e0001"] > 4 * found["e0000"]
+    assert found["e0002"] == pytest.approx(1.0, rel=0.5)
+    assert noise.spreads["e0002"].df == 47
+    assert noise.variance_of("e0001") > 3 * noise.variance_of("e0000")
+    assert noise.variance_of("e0009") == pytest.approx(noise.within_sd**2)

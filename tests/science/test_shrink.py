@@ -9,6 +9,7 @@ from cockpit.science.compare import difference
 from cockpit.science.difference import Difference
 from cockpit.science.noise import estimate_noise
 from cockpit.science.reading import Reading
+from cockpit.science.run_variance import Spread
 from cockpit.science.shrink import Prior, fit_prior, shrink
 
 SD = 0.0004
@@ -114,3 +115,17 @@ def test_a_difference_tells_the_noise_of_its_runs_from_the_rest() -> None:
     assert found[0].squares / 7 < 2 < 4 < found[1].squares / 7
     assert found[0].runs_var == pytest.approx(found[1].runs_var) == pytest.approx(SD**2 / 8, rel=0.6)
     assert 0 <= found[0].rest_var < found[0].se ** 2
+
+
+def test_the_noise_that_tests_have_shown_shrinks_a_lucky_single_run() -> None:
+    rng = np.random.default_rng(3)
+    arms = [single(one) for one in rng.normal(0, SD, 30)]
+    noisy = [Spread(9.0 * 15, 15) for _ in range(12)]
+    quiet = [Spread(15.0, 15) for _ in range(12)]
+    lucky = single(-4 * SD)
+    alone, of_alike, of_noisy = (
+        shrink(fit_prior([*arms, lucky], told), lucky) for told in ([], 2 * quiet, quiet + noisy)
+    )
+    assert fit_prior([*arms, lucky], quiet + noisy).ratio_weights[0] < 0.7
+    assert of_noisy.p_better < 0.95 < alone.p_better
+    assert of_alike.p_better == pytest.approx(alone.p_better, abs=0.02)
