@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import time
 from pathlib import Path
 
@@ -48,10 +49,12 @@ def repository(given: str | None, script: str = "") -> Path:
             break
     if (start / "HEAD").is_file() and (start / "objects").is_dir():
         raise CommandError(f"{start} is a bare git repository: clone it, and name the clone with --repo")
-    if notebook := next((path.name for path in sorted(start.glob("*.ipynb"))), ""):
+    found = next((path for pattern in ("*.ipynb", "*/*.ipynb") for path in sorted(start.glob(pattern))), None)
+    if found is not None:
+        path = shlex.quote(found.relative_to(start).as_posix())
         raise CommandError(
-            f"{start / notebook} is a notebook, which nothing here starts: make it a file with `jupyter nbconvert --to"
-            f" script {notebook}`, commit that, and name it with --files"
+            f"{found} is a notebook, which nothing here starts: make it a file with `jupyter nbconvert --to"
+            f" script {path}`, commit that, and name it with --files"
         )
     raise CommandError(
         f"there is no train.py in {start}: run cockpit in a repository with one, name it with --repo PATH, name another"

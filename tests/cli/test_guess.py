@@ -231,11 +231,15 @@ def test_a_script_in_another_encoding_is_named_before_its_text_is_searched(place
     assert refusal(cockpit(place, *NEW, "--yes", cwd=repo)) == "train.py is not UTF-8 text; save it as UTF-8"
 
 
-def test_a_notebook_is_refused_with_the_way_to_make_it_a_script(place: Path) -> None:
+@pytest.mark.parametrize(
+    ("path", "quoted"), [("main.ipynb", "main.ipynb"), ("lectures/part 1.ipynb", "'lectures/part 1.ipynb'")]
+)
+def test_a_notebook_is_refused_with_the_way_to_make_it_a_script(place: Path, path: str, quoted: str) -> None:
     repo = made(place)
-    (repo / "main.py").rename(repo / "main.ipynb")
+    (repo / path).parent.mkdir(exist_ok=True)
+    (repo / "main.py").rename(repo / path)
     said = refusal(cockpit(place, *NEW, cwd=repo))
-    assert "main.ipynb is a notebook" in said and "`jupyter nbconvert --to script main.ipynb`" in said
+    assert f"{path} is a notebook" in said and f"`jupyter nbconvert --to script {quoted}`" in said
 
 
 def test_a_bare_repository_is_refused_as_one(place: Path) -> None:
