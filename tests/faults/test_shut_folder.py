@@ -4,6 +4,7 @@ word."""
 import errno
 import os
 import shutil
+import threading
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -98,3 +99,14 @@ def test_a_folder_that_is_removed_while_it_is_written_is_written_once_more(
     if times == 1:
         night.tick_until_ended()
         assert night.state.attempts[BASELINE].outcome is Outcome.VALID
+
+
+def test_a_folder_of_logs_that_is_removed_ends_no_worker(night: Night) -> None:
+    night.tick_until_in_flight()
+    while night.state.attempts[BASELINE].progress is None:
+        night.worker.tick()
+        night.clock.wait(threading.Event(), night.clock.now() + 30.0)
+    shutil.rmtree(night.folder.log(BASELINE).parent)
+    night.tick_until_ended()
+    assert night.state.attempts[BASELINE].outcome in (Outcome.VALID, Outcome.LOST)
+    assert night.folder.log(BASELINE).exists()

@@ -220,6 +220,7 @@ class _SimLog:
         if end <= self._written:
             return
         try:
+            self._path.parent.mkdir(exist_ok=True)  # another program may have removed it
             file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, LOG_MODE)
             try:
                 self._written += os.write(file, self._text[self._written : end])
