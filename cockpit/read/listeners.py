@@ -18,7 +18,7 @@ def listener_words(state: State) -> str:
     if state.ending:
         return "the session is ending: no proposer is asked any more"
     if not name or not takes_words(name):
-        return f"{f'{name} proposes and' if name else 'the proposer'} reads nothing: use `:propose`"
+        return f"{f'{name} proposes and' if name else 'the proposer'} reads nothing: `:propose`"
     if not is_asked(state, name):
         return f"{name} reads it at its next call"
     if failures := state.ask_failures.get(name, 0):

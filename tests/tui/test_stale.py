@@ -90,7 +90,7 @@ def proposer_is(name: str) -> State:
 @pytest.mark.parametrize("proposer", ["grid", "search", "tpe"])
 def test_a_proposer_without_words_is_named_wherever_a_person_writes(proposer: str) -> None:
     state = proposer_is(proposer)
-    said = f"{proposer} proposes and reads nothing: use `:propose`"
+    said = f"{proposer} proposes and reads nothing: `:propose`"
     assert not takes_words(proposer) and listener_words(state).startswith(said)
     assert said in verb("say").done({"text": "wider"}, state)
     here = Here(state, state.now, "talk")
@@ -118,4 +118,4 @@ async def test_the_line_to_write_in_says_that_grid_takes_no_words(screen_on: Ope
         app.state.proposer = "grid"
         app.main.show()
         await press(pilot, "i")
-        assert "grid proposes and reads nothing: use `:propose`" in words_on(app)
+        assert "grid proposes and reads nothing: `:propose`" in words_on(app)
