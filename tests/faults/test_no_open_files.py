@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,3 +117,14 @@ def test_a_folder_that_may_not_be_listed_is_told_with_its_run(place: Path, monke
         while True:
             next(steps)
     assert end.value.value == "out could not be searched for artifacts: Permission denied"
+
+
+def test_a_folder_that_is_gone_has_no_artifacts_and_nothing_is_told(place: Path) -> None:
+    """Clean up after a run again, as each worker does after the last runs of the one before it."""
+    for _ in range(2):
+        steps = saving(place / "run", PATTERNS, place / "kept", 1.0)
+        with pytest.raises(StopIteration) as end:
+            while True:
+                next(steps)
+        assert end.value.value == ""
+        shutil.rmtree(place / "run", ignore_errors=True)

@@ -27,7 +27,8 @@ def walk(
     """Yield each folder with the names of its folders and of its other entries, as `os.walk` does.
 
     Folders that the caller removes from the list are left out, and so are those that cannot be listed: `on_error` gets
-    their errors. Raises OSError where this process may open no folder for now, and all of them would seem empty.
+    their errors, unless they are gone. Raises OSError where this process may open no folder for now, and all of them
+    would seem empty.
     """
     pending = [top]
     while pending:
@@ -41,7 +42,8 @@ def walk(
         except OSError as error:
             if may_pass(error):
                 raise
-            on_error(error)
+            if not isinstance(error, FileNotFoundError):
+                on_error(error)
         yield where, folders, names
         pending.extend(os.path.join(where, name) for name in reversed(folders))
 
