@@ -53,6 +53,20 @@ def test_a_committed_link_to_a_data_disk_is_kept(tmp_path: Path) -> None:
     assert (disk / "val.txt").read_text() == "0.98"
 
 
+def test_a_file_that_git_annex_stores_is_linked(tmp_path: Path) -> None:
+    repo = repository(tmp_path / "repo", READS)
+    content = repo / ".git" / "annex" / "objects" / "kM" / "SHA256E-s4--ab.txt"
+    content.parent.mkdir(parents=True)
+    content.write_text("0.98")
+    (repo / "data").mkdir()
+    (repo / "data" / "val.txt").symlink_to("../.git/annex/objects/kM/SHA256E-s4--ab.txt")
+    commit(repo)
+    assert state_of(measured(tmp_path, repo)).experiments["e0000"].scores == {"CPU": [0.98]}
+    content.unlink()
+    with pytest.raises(CreateError, match=r"data/val.txt leads to .*annex.*, which does not exist"):
+        make(tmp_path / "later", repo, NewSession(fleet="local", clusters=1), 1_772_000_000.0)
+
+
 def test_a_link_to_nothing_is_refused_when_the_session_is_made(tmp_path: Path) -> None:
     repo = repository(tmp_path / "repo", READS)
     (repo / "data").symlink_to(tmp_path / "gone")

@@ -218,11 +218,13 @@ def _safe_name(name: bytes) -> bytes:
 def _safe_target(name: bytes, target: bytes, depth: int) -> bytes:
     """Return a link's target if it is relative, climbs only at its start, and no higher than the exported folder.
 
-    Every later part of its path is then inside, links included.
+    Every later part of its path is then inside, links included. A link into git's own folder, as git-annex makes them
+    for its files, leads out: an exported folder has none.
     """
     parts = PurePosixPath(os.fsdecode(target)).parts
     climbs = next((at for at, part in enumerate(parts) if part != ".."), len(parts))
-    if not parts or parts[0] == "/" or climbs > depth or ".." in parts[climbs:] or b"\0" in target:
+    is_of_git = any(part.lower() == ".git" for part in parts)
+    if not parts or parts[0] == "/" or climbs > depth or ".." in parts[climbs:] or b"\0" in target or is_of_git:
         raise VariantError(
             f"The repository holds a symbolic link {shown(os.fsdecode(name))} to "
             f"{shown(os.fsdecode(target))}, which points outside it: replace it with a file, or remove it."
