@@ -1,8 +1,10 @@
 """How properties are searched: without a clock, since these machines are shared, and the same way each time in CI.
 And in how many processes tests run: files are shared out among them, so that a file's fixtures are made once."""
 
+import atexit
 import importlib.metadata
 import os
+import shutil
 import tempfile
 
 import pytest
@@ -17,6 +19,7 @@ os.environ.pop("LINES", None)
 
 os.environ["COCKPIT_DEVICE_LOCKS"] = tempfile.mkdtemp(prefix="cockpit-locks-")
 """Tests in other processes use the cores of this machine as well."""
+atexit.register(shutil.rmtree, os.environ["COCKPIT_DEVICE_LOCKS"], ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
