@@ -68,7 +68,7 @@ def output(capsys: pytest.CaptureFixture[str], *words: str) -> object:
 
 
 def test_the_page_has_the_version() -> None:
-    assert f"the version of this page: {SCHEMA}." in PAGE
+    assert f"the version of this page, {SCHEMA}." in PAGE
 
 
 def test_every_field_of_the_status_is_on_the_page() -> None:
