@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from cockpit.create.error import CreateError
+from cockpit.fleet.node.confinement import ASSIGNMENT, program_of
 from cockpit.session.research_settings import words_of
 
 SHELLS = frozenset({"sh", "bash", "zsh", "dash", "ksh", "fish"})
@@ -16,8 +17,6 @@ _LITERAL = re.compile(r"'[^']*'|\\.")
 """The parts of a command that a shell leaves as they are."""
 _EXPANDED = re.compile(r"\$(?:\w+|\{[^}]*\}|\([^)]*\))|`[^`]*`|(?:^|(?<=\s))~(?=/|\s|$)")
 """A part that a shell replaces: a variable, the output of a command, the home."""
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
-
 _ASSIGNED = re.compile(r"^\s*(?:export\s+)?(\w+)=[\"']?(?:\$\{\w+:-)?(\d{1,9})\}?[\"']?\s*(?:#.*)?$", re.MULTILINE)
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-(\d{1,9}))?\}|\$(\w+)")
 LINES_READ = 1_000
@@ -31,7 +30,7 @@ def command_words(setting: str, command: str) -> tuple[str, ...]:
     except ValueError as error:
         raise CreateError(f"[research] {setting}: {command!r} is not a command: {error}") from None
     if found := _for_a_shell(command, words):
-        is_variable = bool(_ASSIGNMENT.fullmatch(found))
+        is_variable = bool(ASSIGNMENT.fullmatch(found))
         remedy = f"env {command}" if is_variable else f"sh -c {shlex.quote(command)}"
         raise CreateError(f"[research] {setting}: {found!r} is for a shell, and none starts it: write {remedy}")
     return words
@@ -41,7 +40,7 @@ def _for_a_shell(command: str, words: tuple[str, ...]) -> str:
     """Return the first part of a command that only a shell understands; empty for none."""
     tokens = shlex.shlex(command, posix=True, punctuation_chars=True)
     tokens.commenters = ""
-    if words and _ASSIGNMENT.fullmatch(words[0]):
+    if words and ASSIGNMENT.fullmatch(words[0]):
         return words[0]
     is_shell = any(PurePosixPath(word).name in SHELLS for word in words)
     if not is_shell and (expanded := _EXPANDED.search(_LITERAL.sub("", command))):
@@ -64,15 +63,6 @@ def own_command(python: str, script: str) -> tuple[str, ...]:
     """Return the command that starts the script with the repository's own Python; empty if that is Cockpit's."""
     is_own = python and Path(python).parent.parent.resolve() != Path(sys.prefix).resolve()
     return (python, "-u", script) if is_own else ()
-
-
-def program_of(words: Sequence[str]) -> str:
-    """Return the program that a command starts; empty if `env` finds it in a way of its own."""
-    if not words or PurePosixPath(words[0]).name != "env":
-        return next(iter(words), "")
-    rest = next((at for at, word in enumerate(words[1:], 1) if not _ASSIGNMENT.fullmatch(word)), len(words))
-    is_found_elsewhere = rest == len(words) or any(word.startswith("PATH=") for word in words[1:rest])
-    return "" if is_found_elsewhere or words[rest].startswith("-") else words[rest]
 
 
 def is_python(program: str) -> bool:

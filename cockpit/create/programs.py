@@ -5,8 +5,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from cockpit.create.command import program_of
 from cockpit.create.error import CreateError
+from cockpit.fleet.node.confinement import program_of
 from cockpit.variant.store import VariantStore
 
 

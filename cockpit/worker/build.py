@@ -8,8 +8,9 @@ from pathlib import Path
 
 from cockpit.core.session import Session
 from cockpit.core.state import State
-from cockpit.create.command import SHELLS, program_of
+from cockpit.create.command import SHELLS
 from cockpit.fleet.base import Fleet, FleetError
+from cockpit.fleet.node.confinement import program_of
 from cockpit.session import corpus, settings
 from cockpit.session.clock import Clock, WallClock
 from cockpit.session.inbox import WORKER_BUSY_TIMEOUT_S, Inbox

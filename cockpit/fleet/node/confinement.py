@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import json
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -49,6 +50,8 @@ OF_A_PREFIX = (
 FIRST_PROCESS = ("/bin/sh", "-c", '"$@"; exit $?', "sh")
 """The first process behind bubblewrap, which collects the others. Bubblewrap's own would lead to its program:
 /proc/1/exe is a file outside the wall, whose mode its owner may change."""
+ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
+"""A word by which `env` sets a variable."""
 GPU_DEVICES = ("nvidia*", "dri", "kfd", "accel", "infiniband")
 """Below /dev."""
 
@@ -145,15 +148,22 @@ def landlock_abi() -> int:
     return max(0, int(libc.syscall(create_ruleset, None, 0, version_flag)))
 
 
+def program_of(words: Sequence[str]) -> str:
+    """Return the program that a command starts; empty if `env` finds it in a way of its own."""
+    if not words or Path(words[0]).name != "env":
+        return next(iter(words), "")
+    rest = next((at for at, word in enumerate(words[1:], 1) if not ASSIGNMENT.fullmatch(word)), len(words))
+    is_found_elsewhere = rest == len(words) or any(word.startswith("PATH=") for word in words[1:rest])
+    return "" if is_found_elsewhere or words[rest].startswith("-") else words[rest]
+
+
 def environment_paths(command: Sequence[str]) -> tuple[Path, ...]:
     """Return the folders that hold the program of `command` and what it loads, links resolved.
 
     For this Python and for a virtual environment: its prefix and the installation it was made from. `env` counts with
     the program that it starts.
     """
-    names = [command[0]]
-    if Path(command[0]).name == "env":
-        names += [word for word in command[1:] if "=" not in word][:1]
+    names = (command[0], program_of(command))
     programs = [Path(program) for name in names if (program := shutil.which(name)) is not None]
     found = {Path(sys.prefix), Path(sys.base_prefix), Path(sysconfig.get_path("stdlib"))}
     for path in (path for program in programs for path in (program, program.resolve())):
