@@ -1,6 +1,5 @@
 """Parse typed values, by one rule for the command line, the screen and agents."""
 
-import ast
 import math
 import re
 import sys
@@ -9,6 +8,7 @@ from typing import TypeGuard
 from cockpit.core.errors import CockpitError
 from cockpit.core.knobs import KnobRange
 from cockpit.core.model import Scalar, Value
+from cockpit.core.python_syntax import literal
 
 KNOB = r"[A-Za-z_][\w./:-]{0,119}"
 """The form of a constant's name: `DEPTH`, `Config.depth`, `args.lr`, `config.yaml:model.depth`."""
@@ -28,8 +28,8 @@ def parse_value(text: str) -> Value:
     if not text:
         raise BadArgument("a level is empty: give a number, a word or a tuple")
     try:
-        found: object = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        found = literal(text)
+    except ValueError:
         return text
     if isinstance(found, tuple | list):
         items = list(found)

@@ -3,7 +3,6 @@
 They are unchecked claims, which suggest what to try first.
 """
 
-import ast
 import csv
 import html
 import re
@@ -18,6 +17,7 @@ from cockpit.core.metric import Metric
 from cockpit.core.model import Value
 from cockpit.core.plausible import holds_plausible, is_plausible
 from cockpit.core.prior import PriorFinding, PriorKind
+from cockpit.core.python_syntax import literal
 from cockpit.create.error import CreateError
 from cockpit.read.wording import count, difference_words, signed, value
 from cockpit.report.export import CONSTANT
@@ -213,8 +213,8 @@ def _pattern(names: tuple[str, ...]) -> re.Pattern[str]:
 def _value(text: str, now: Value) -> Value | None:
     """Return a value of the type that the constant has now; None for any other text."""
     try:
-        read = ast.literal_eval(text)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        read = literal(text)
+    except ValueError:
         return text if isinstance(now, str) and text.isprintable() else None
     if isinstance(read, int | float) and not is_plausible(read):
         return None

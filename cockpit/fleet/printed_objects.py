@@ -4,12 +4,12 @@ A value is known by its path: `{"val": {"acc": 0.93}}` holds `val_acc`, and an `
 value, `{"metric": "acc", "step": 3, "value": 0.93}`, and one of a mean, `{"acc": {"mean": 0.93}}`, hold `acc`.
 """
 
-import ast
 import json
 import re
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
+from cockpit.core.python_syntax import literal
 from cockpit.fleet.printed_names import plain
 
 LINE_CHARACTERS = 4_000
@@ -105,6 +105,6 @@ def _parsed(text: str) -> Any:
     except (ValueError, RecursionError):
         pass
     try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return literal(text)
+    except ValueError:
         return None

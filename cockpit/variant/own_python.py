@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from cockpit.core.python_syntax import literal
+
 OLDEST = (3, 8)
 """Older Pythons do not report where a literal ends."""
 TIMEOUT_S = 30.0
@@ -83,7 +85,7 @@ def _node(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     if "literal" in value:
-        return ast.literal_eval(value["literal"])
+        return literal(value["literal"])
     fields = {name: _node(field) for name, field in value["fields"].items()}
     if value["kind"] == "Index":  # Python 3.8 wraps the subscript
         return fields["value"]

@@ -4,12 +4,12 @@ import ast
 import math
 import operator
 import re
-import warnings
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
 from cockpit.core.model import Scalar
+from cockpit.core.python_syntax import making_trees
 from cockpit.variant.errors import VariantError, shown
 from cockpit.variant.own_python import OwnPython
 
@@ -68,9 +68,17 @@ def check_text(source: str, path: str = SCRIPT) -> None:
 def tree_of(source: str) -> ast.Module | None:
     """Return the tree of a source; None if Cockpit's own Python cannot read it."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with making_trees():
             return ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def expression_of(text: str) -> ast.expr | None:
+    """Return the tree of one expression; None if Cockpit's own Python cannot read it."""
+    try:
+        with making_trees():
+            return ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
@@ -100,10 +108,9 @@ def parse(source: str, path: str = SCRIPT) -> Parsed:
     check_text(source, path)
     body = source.removeprefix(_BYTE_ORDER_MARK)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = _Judge.own.tree_of(body) if _Judge.own else None
-            if tree is None:
+        tree = _Judge.own.tree_of(body) if _Judge.own else None
+        if tree is None:
+            with making_trees():
                 tree = ast.parse(body, filename=_FILENAME)
                 compile(tree, _FILENAME, "exec", dont_inherit=True)
     except SyntaxError as error:

@@ -49,6 +49,11 @@ def the_child(pid: int, word: str) -> psutil.Process:
     return children(pid, word)[0]
 
 
+def git_processes_of(repo: Path) -> list[psutil.Process]:
+    """Return the open git processes of a repository; those of other tests in this process are left alone."""
+    return [one for one in children(os.getpid(), "cat-file") if one.cwd() == str(repo)]
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[VariantStore]:
     made = VariantStore(make_repository(tmp_path / "repo"), "night")
@@ -67,17 +72,17 @@ def test_a_git_process_that_is_stopped_is_replaced(
     monkeypatch.setattr(objects, "GIT_WITHIN_S", 0.3)
     read = objects.Objects(store._repo)  # it has nothing in memory
     tree = read.tree_name(variant.commit)
-    # Those of other tests are left alone.
-    mine = [one for one in children(os.getpid(), "cat-file") if one.cwd() == str(tmp_path / "repo")]
+    mine = git_processes_of(tmp_path / "repo")
     for one in mine:
         one.suspend()
     assert b"train.py" in read.read(tree, "tree")
     wait_for(lambda: any(has_ended(one) for one in mine), 10, "its end")
 
 
-def test_a_store_is_closed_while_its_git_process_is_stopped(store: VariantStore) -> None:
+def test_a_store_is_closed_while_its_git_process_is_stopped(store: VariantStore, tmp_path: Path) -> None:
     store.baseline()
-    the_child(os.getpid(), "cat-file").suspend()
+    (mine,) = git_processes_of(tmp_path / "repo")
+    mine.suspend()
     closing = threading.Thread(target=store.close, daemon=True)
     closing.start()
     closing.join(20)

@@ -32,7 +32,7 @@ from weakref import WeakKeyDictionary
 
 from cockpit.core.model import Value
 from cockpit.variant.knobs.typed_values import storable
-from cockpit.variant.syntax import Parsed, is_docstring, literal_value, names_bound
+from cockpit.variant.syntax import Parsed, expression_of, is_docstring, literal_value, names_bound
 
 MAX_NAME_CHARACTERS = 80
 MAX_NAME_PARTS = 6
@@ -388,11 +388,8 @@ def _unquoted(knob: Knob, is_float: bool) -> Knob:
 
 def _number_in(text: str) -> int | float | None:
     """Return the number that a text holds and nothing else."""
-    try:
-        node = ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError):
-        return None
-    number = storable(literal_value(node))
+    node = expression_of(text)
+    number = storable(literal_value(node)) if node is not None else None
     return number if isinstance(number, int | float) and not isinstance(number, bool) else None
 
 

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from cockpit.core.model import Value
+from cockpit.core.python_syntax import literal
 from cockpit.variant.knobs.python_knobs import Knob
 from cockpit.variant.knobs.typed_values import is_same
 from cockpit.variant.syntax import byte_offsets
@@ -124,6 +125,6 @@ def _is_equal(old: object, new: object) -> bool:
     blank = libcst.Module(body=[])
     try:
         texts = [blank.code_for_node(each) for each in (old, new) if isinstance(each, libcst.CSTNode)]
-        return len({repr(ast.literal_eval(text)) for text in texts}) == 1
+        return len({repr(literal(text)) for text in texts}) == 1
     except ValueError:
         return False
