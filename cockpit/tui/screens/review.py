@@ -93,7 +93,7 @@ class Brief(Pane):
         if coming.runs and state.ended_at:
             parts.append(f"{count(coming.runs, 'run')} not made: the session has ended")
         elif coming.runs:
-            ends = f"ends in {duration(coming.ends_in_s)}, at {clock(now + coming.ends_in_s)}"
+            ends = f"ends in {duration(max(1, coming.ends_in_s))}, at {clock(now + coming.ends_in_s)}"
             parts.append(f"{count(coming.runs, 'run')} to come, {about_usd(coming.usd)}, {ends}")
         return "; ".join(parts) or "nothing"
 

@@ -89,7 +89,7 @@ def _head(card: CardView, width: int, selected: bool, palette: Palette) -> list[
     rows = [top]
     if not view.attempt:
         if view.idle_s and view.word != "down":
-            rows.append(Row(width, palette).put(f"for {duration(view.idle_s)}{view.launch}", view.ink))
+            rows.append(Row(width, palette).end(f"for {duration(view.idle_s)}{view.launch}", view.ink))
         rows.extend(Row(width, palette).put(line, "dim") for line in wrap(view.message, width, 4) if line)
         return [row.strip() for row in rows]
     rows.append(_progress(view, width, palette))
@@ -112,7 +112,7 @@ def _progress(view: ClusterView, width: int, palette: Palette) -> Row:
     """Draw the progress of a run as a bar; the time since it began while it has printed none."""
     row, old = Row(width, palette), bool(view.stale_s)
     if not view.trained:
-        return row.put(f"for {duration(view.waited_s)}", "dim")
+        return row.end(f"for {duration(view.waited_s)}", "dim")
     note = f" {view.trained:>4} {duration(view.remaining_s) if view.remaining_s else '':>6}"
     row.bar(view.fraction, max(4, width - width_of(note)), "faint" if old else "bar")
     return row.put(note, "dim" if old else "text")

@@ -218,7 +218,7 @@ def _quiet(rows: list[Row], view: ClusterView, each: int) -> list[str]:
     """Fill the rows of a cluster that runs nothing. Returns the lines of a long message beyond them."""
     if view.idle_s and view.word not in ("down",):
         ink = view.ink if view.ink in ("bad", "warn") else "dim"
-        rows[1].put("" if view.launch else "for ", ink).put(f"{duration(view.idle_s)}{view.launch}", ink)
+        rows[1].end(f"{'' if view.launch else 'for '}{duration(view.idle_s)}{view.launch}", ink)
     if view.following:
         rows[2].put(f"next {view.following}", "dim")
         return []
@@ -232,7 +232,7 @@ def _quiet(rows: list[Row], view: ClusterView, each: int) -> list[str]:
 def _progress(row: Row, view: ClusterView) -> None:
     """Draw the progress of a run as a bar; the time since it began while it has printed none."""
     if not view.trained:
-        row.put(f"for {duration(view.waited_s)}", "dim")
+        row.end(f"for {duration(view.waited_s)}", "dim")
         return
     tail = f"{view.trained} {duration(view.remaining_s) if view.remaining_s else '':>6}"
     row.bar(view.fraction, max(4, row.width - TAIL), "faint" if view.stale_s else "bar").end(tail, "dim")
