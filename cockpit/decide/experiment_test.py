@@ -30,9 +30,10 @@ than the incumbent at the same level."""
 CONTRADICTED_AT = 0.99
 """The better class contradicts the evidence where the experiment is worse there with this probability. It has few runs,
 and at a lower one their luck would stop keeps for the other class that hold there."""
-SHOWN_AT = 0.05
-"""The better class shows a gain where its own runs alone have a p-value this small. A keep that it does not show is a
-keep for the other class."""
+SHOWN_AT = (0.01, 0.04)
+"""The better class shows a gain where its own runs, beside the incumbent's there, have a p-value this small: after the
+first validation, and after all of them. A keep that it does not show is a keep for the other class. At most the sum of
+the levels is the share of the gains of the other class alone that are claimed for both."""
 VALIDATIONS_AT_MOST = 4
 SIDE_BY_SIDE = 2
 """Runs of an incumbent during a test, before it ends with a keep. They show how far scores have drifted meanwhile."""
@@ -137,8 +138,18 @@ def _is_base_coming(state: State, context: DecisionContext, experiment: Experime
     """Return True if the incumbent has fewer results than the look, and a run of its own beside the test is to end."""
     if len(_base(state, context, experiment)) >= look:
         return False
+    runs = _coming(state, _class_of_test(state, context, experiment))
+    return any(run.kind is AttemptKind.REPLICATE for run in runs)
+
+
+def _class_of_test(state: State, context: DecisionContext, experiment: Experiment) -> str:
+    return context.usual_class or state.attempts[experiment.attempts[-1]].hardware
+
+
+def _coming(state: State, hardware: str) -> list[Attempt]:
+    """Return the runs of the incumbent in a class that are to end."""
     runs = (state.attempts[name] for name in state.experiments[state.incumbent].attempts[-RUNS_READ:])
-    return any(run.kind is AttemptKind.REPLICATE and run.status is not AttemptStatus.ENDED for run in runs)
+    return [run for run in runs if run.status is not AttemptStatus.ENDED and run.hardware in ("", hardware)]
 
 
 def base_runs(state: State, context: DecisionContext, experiment: Experiment, want: int) -> list[Event]:
@@ -147,13 +158,10 @@ def base_runs(state: State, context: DecisionContext, experiment: Experiment, wa
     Runs from before it was kept do not count. It was selected by them, so they flatter it and the next gain would look
     smaller.
     """
-    hardware = context.usual_class or state.attempts[experiment.attempts[-1]].hardware
+    hardware = _class_of_test(state, context, experiment)
     since = _began(state, experiment) if context.noise.drift.knots else -math.inf
     has = sum(one.hardware == hardware and one.at >= since for one in runs_since_kept(state, state.incumbent))
-    has += sum(
-        state.attempts[name].status is not AttemptStatus.ENDED
-        for name in state.experiments[state.incumbent].attempts[-RUNS_READ:]
-    )
+    has += len(_coming(state, hardware))
     rule = state.attempts[experiment.attempts[-1]].rule
     run = RunSpec(state.incumbent, AttemptKind.REPLICATE, rule, hardware=hardware)
     reason = f"to be as well known as {experiment.id}, which is tested against it"
@@ -169,11 +177,12 @@ def _passed(
     confirmations = readings_of(state, experiment.id, AttemptKind.CONFIRMATION)
     if queued := final_runs(state, context, experiment, judged.why):
         return queued
-    ended = [run.status is AttemptStatus.ENDED for run in _beside(state, context, experiment, state.incumbent)]
+    ended = [run.status is AttemptStatus.ENDED for run in _beside_test(state, context, experiment, state.incumbent)]
     if sum(ended) < min(SIDE_BY_SIDE, len(ended)) and not _witnessed(state, context, experiment):
         return []
-    if queued := _more_validations(state, context, experiment, fresh, judged.why):
-        return queued
+    validations = _more_validations(state, context, experiment, fresh, judged.why)
+    if validations is not None:
+        return validations
     more = _more_beside(state, context, experiment, [*fresh, *confirmations], judged.why)
     if more is not None:
         return more
@@ -187,38 +196,66 @@ def _passed(
         state, context, experiment, [*fresh, *confirmations]
     ):
         return context.discard(experiment, f"{context.summary(seen)}; {doubt}", seen.pooled)
-    if context.better_class and not _is_shown(context, fresh, context.better_class):
-        return _kept_for_one_class(context, experiment, [*fresh, *confirmations], judged.why)
+    if not _is_shown(state, context, experiment, fresh):
+        return _kept_for_one_class(state, context, experiment, [*fresh, *confirmations], judged.why)
     reason = f"{context.summary(seen)}; {judged.why}"
     return context.keep(experiment, reason, seen.pooled)
 
 
-def _is_shown(context: DecisionContext, runs: list[Reading], hardware: str) -> bool:
-    """Return True if the runs in this class alone show a gain."""
-    seen = compare([run for run in runs if run.hardware == hardware], context.incumbent, context.noise)
-    return seen is not None and seen.p_value <= SHOWN_AT
+def _is_shown(state: State, context: DecisionContext, experiment: Experiment, fresh: list[Reading]) -> bool:
+    """Return True if the better class alone shows a gain, or there is none beside the class of the test."""
+    if context.better_class in ("", context.usual_class):
+        return True
+    there = _on_better_class(state, context, experiment, fresh)
+    tries = _tries([state.attempts[name] for name in experiment.attempts], AttemptKind.VALIDATION)
+    level = SHOWN_AT[0] if tries < VALIDATIONS_AT_MOST else SHOWN_AT[1]
+    return there is not None and there.p_value <= level
+
+
+def _on_better_class(
+    state: State, context: DecisionContext, experiment: Experiment, runs: list[Reading]
+) -> Comparison | None:
+    """Compare the experiment with the incumbent's runs beside its test in the better class; None without such runs.
+
+    The incumbent has few other runs there. They are of other hours, or it was kept for them.
+    """
+    ids = {run.id for run in _beside(state, experiment, state.incumbent, context.better_class)}
+    names = (name for name in state.experiments[state.incumbent].attempts[-RUNS_READ:] if name in ids)
+    since = [one for name in names if (one := reading(state, state.attempts[name])) is not None]
+    return compare([run for run in runs if run.hardware == context.better_class], since, context.noise)
 
 
 def _more_validations(
     state: State, context: DecisionContext, experiment: Experiment, fresh: list[Reading], reason: str
-) -> list[Event]:
-    """Queue more validations where the first does not show the gain, unless it contradicts it."""
-    there = compare([run for run in fresh if run.hardware == context.better_class], context.incumbent, context.noise)
-    if there is None or there.p_value <= SHOWN_AT or there.p_value > CONTRADICTED_AT:
+) -> list[Event] | None:
+    """Queue more validations, and runs of the incumbent beside them, where the first does not show the gain.
+
+    None where no more are wanted, as where it contradicts the gain. Empty to wait for the incumbent's.
+    """
+    hardware = context.better_class
+    if hardware in ("", context.usual_class):
+        return None
+    beside = _beside(state, experiment, state.incumbent, hardware)
+    if any(run.status is not AttemptStatus.ENDED and not run.pin for run in beside):
         return []
+    there = compare([run for run in fresh if run.hardware == hardware], context.incumbent, context.noise)
+    if there is None or there.p_value > CONTRADICTED_AT or _is_shown(state, context, experiment, fresh):
+        return None
     attempts = [state.attempts[name] for name in experiment.attempts]
-    last = attempts[-1]
-    run = RunSpec(experiment.id, AttemptKind.VALIDATION, last.rule, Tier.VALIDATE, context.better_class)
-    why = f"{reason}: not shown on {context.better_class} yet ({context.summary(there)})"
+    run = RunSpec(experiment.id, AttemptKind.VALIDATION, attempts[-1].rule, Tier.VALIDATE, hardware)
+    base = RunSpec(state.incumbent, AttemptKind.REPLICATE, attempts[-1].rule, Tier.VALIDATE, hardware)
+    why = f"{reason}: not shown on {hardware} yet ({context.summary(there)})"
     missing = VALIDATIONS_AT_MOST - _tries(attempts, AttemptKind.VALIDATION)
-    return [context.queue(next_attempt(state, run), why) for _ in range(missing)]
+    missing_beside = min(missing, VALIDATIONS_AT_MOST - len(beside))
+    specs = [one for number in range(missing) for one in ((run, base) if number < missing_beside else (run,))]
+    return [context.queue(next_attempt(state, one), why) for one in specs] or None
 
 
 def _kept_for_one_class(
-    context: DecisionContext, experiment: Experiment, runs: list[Reading], reason: str
+    state: State, context: DecisionContext, experiment: Experiment, runs: list[Reading], reason: str
 ) -> list[Event]:
     """Keep a gain that the better class does not show, for the class that does; discard it where none does."""
-    there = compare([run for run in runs if run.hardware == context.better_class], context.incumbent, context.noise)
+    there = _on_better_class(state, context, experiment, runs)
     elsewhere = [run for run in runs if run.hardware != context.better_class]
     here = compare(elsewhere, context.incumbent, context.noise, margin=margin_of(context, experiment))
     said = f"not shown on {context.better_class}" + (f" ({context.summary(there)})" if there is not None else "")
@@ -238,13 +275,17 @@ def final_runs(state: State, context: DecisionContext, experiment: Experiment, r
     validated = any(one.hardware == context.better_class and one.kind in TEST_KINDS and one.metrics for one in attempts)
     if context.better_class and not validated and _tries(attempts, AttemptKind.VALIDATION) < 2:
         run = RunSpec(experiment.id, AttemptKind.VALIDATION, last.rule, Tier.VALIDATE, context.better_class)
-        queued.append(context.queue(next_attempt(state, run), f"{reason}: validated on {context.better_class}"))
+        why = f"{reason}: validated on {context.better_class}"
+        queued.append(context.queue(next_attempt(state, run), why))
+        if not _beside(state, experiment, state.incumbent, context.better_class):
+            base = RunSpec(state.incumbent, AttemptKind.REPLICATE, last.rule, Tier.VALIDATE, context.better_class)
+            queued.append(context.queue(next_attempt(state, base), why))
     confirmed = any(one.kind is AttemptKind.CONFIRMATION and one.metrics and not no_rescore(one) for one in attempts)
     if not confirmed and _tries(attempts, AttemptKind.CONFIRMATION) < 2:
         kind = AttemptKind.CONFIRMATION
         run = RunSpec(experiment.id, kind, last.rule, hardware=context.usual_class, avoid=last.cluster)
         queued.append(context.queue(next_attempt(state, run), f"{reason}: once more from the ledger's code"))
-    beside = len(_beside(state, context, experiment, state.incumbent))
+    beside = len(_beside_test(state, context, experiment, state.incumbent))
     if beside < SIDE_BY_SIDE and _witnessed(state, context, experiment):
         return queued
     hardware = context.usual_class or last.hardware
@@ -253,12 +294,16 @@ def final_runs(state: State, context: DecisionContext, experiment: Experiment, r
     return queued + [context.queue(next_attempt(state, run), why) for _ in range(SIDE_BY_SIDE - beside)]
 
 
-def _beside(state: State, context: DecisionContext, experiment: Experiment, base: str) -> list[Attempt]:
-    """Return the runs of `base` in the test's class that were queued since the test began, with any outcome."""
+def _beside(state: State, experiment: Experiment, base: str, hardware: str) -> list[Attempt]:
+    """Return the runs of `base` in a class that were queued since the test began, with any outcome."""
     began = _began(state, experiment)
-    hardware = context.usual_class or state.attempts[experiment.attempts[-1]].hardware
     runs = (state.attempts[name] for name in state.experiments[base].attempts[-RUNS_READ:])
     return [run for run in runs if run.queued_at >= began and (not hardware or run.hardware in ("", hardware))]
+
+
+def _beside_test(state: State, context: DecisionContext, experiment: Experiment, base: str) -> list[Attempt]:
+    """Return the runs of `base` in the test's class that were queued since the test began."""
+    return _beside(state, experiment, base, _class_of_test(state, context, experiment))
 
 
 def _witnessed(state: State, context: DecisionContext, experiment: Experiment) -> bool:
@@ -275,7 +320,7 @@ def _since(
     state: State, context: DecisionContext, experiment: Experiment, base: str
 ) -> tuple[list[Reading], list[Reading]]:
     """Return the results of `base` during the experiment's test, and those before it."""
-    ids = {run.id for run in _beside(state, context, experiment, base)}
+    ids = {run.id for run in _beside_test(state, context, experiment, base)}
     since: list[Reading] = []
     before: list[Reading] = []
     for name in state.experiments[base].attempts[-RUNS_READ:]:
@@ -295,7 +340,7 @@ def _more_beside(
     alone = _against_beside(state, context, experiment, runs)
     if alone is None or alone.p_value <= BESIDE_AT:
         return None
-    ran = _beside(state, context, experiment, state.incumbent)
+    ran = _beside_test(state, context, experiment, state.incumbent)
     if any(run.status is not AttemptStatus.ENDED and not run.pin for run in ran):
         return []
     missing = min(len(ran), len(runs) - len(ran))

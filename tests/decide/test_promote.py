@@ -9,7 +9,7 @@ import pytest
 
 from cockpit.core.cluster_events import ClusterGivenUp
 from cockpit.core.events import Event, Queued
-from cockpit.core.model import Attempt, AttemptKind, ExperimentStatus, Value
+from cockpit.core.model import Attempt, AttemptKind, ExperimentStatus, Tier, Value
 from cockpit.core.state import WITHOUT, State, constants_of
 from cockpit.decide import experiment_test
 from cockpit.decide.controls import CONTROL_EVERY, UNUSED_S
@@ -163,6 +163,23 @@ def test_a_gain_of_one_class_only_is_kept_for_that_class_only() -> None:
     assert len(said) >= 9
     # The better class shows a gain that is not there in few cases; before, every such keep was for both classes.
     assert said.count("H100") >= 0.75 * len(said)
+
+
+def test_a_class_that_scores_better_since_its_controls_shows_no_gain() -> None:
+    def jumps(constants: Mapping[str, Value], attempt: Attempt) -> float:
+        if attempt.hardware == "H100":
+            return 2.0 - 0.03 * (constants["LR"] == 2)
+        return 2.0 - 0.015 * (world.now > 0.2 * 3600)
+
+    world = World(jumps, hardware=two_classes())
+    world.run(0.2)
+    (better,) = world.propose({"LR": 2})
+    state = world.run(1.0)
+    estimate = state.incumbencies[-1].estimate
+    assert state.incumbent == better and estimate is not None
+    assert estimate.hardware == "H100"
+    beside = [run for run in state.attempts.values() if run.experiment == "e0000" and run.tier is Tier.VALIDATE]
+    assert [run.hardware for run in beside] == ["H200"] * 4
 
 
 def test_a_gain_of_both_classes_is_kept_for_both() -> None:
