@@ -112,6 +112,12 @@ def check_trial(found: Trial, research: ResearchSettings, asks: bool) -> None:
     named = f" (it printed {names})" if names else ""
     remedy = f"--metric NAME{named}, --pattern REGEX, or --score-command WORDS for what it leaves"
     remedy = "--command WORDS" if found.failed else remedy
+    if found.failed and found.absent_submodules:
+        absent = ", ".join(map(clean, found.absent_submodules[:NAMES_SHOWN]))
+        raise CommandError(
+            f"nothing was made: {why}; not checked out: the submodule {absent}; `git submodule update --init"
+            " --recursive` brings it"
+        )
     if _NO_MODULE.search(why):
         raise CommandError(
             f"nothing was made: {why}; activate the environment that has it, make that the repository's .venv, or give"

@@ -67,6 +67,8 @@ class Trial(NamedTuple):
     """The end of its output."""
     question: str = ""
     """The sentence on a value that only a pattern reads; empty if there is none."""
+    absent_submodules: tuple[str, ...] = ()
+    """Submodules that are not checked out: the run got empty folders for them."""
 
     @property
     def failed(self) -> bool:
@@ -90,7 +92,8 @@ def try_run(
         access = msgspec.structs.replace(job.access, readable=(*job.access.readable, *links.values()), links=links)
         locks = DeviceLocks(Holder(str(folder.resolve()), user_name()))
         fleet = LocalFleet((job.cluster,), threading.Event(), access, locks)
-        return _follow(fleet, _placed(job, source, folder / "log", store.subfolder), metrics, heard)
+        found = _follow(fleet, _placed(job, source, folder / "log", store.subfolder), metrics, heard)
+        return found._replace(absent_submodules=tuple(store.absent_submodules(store.head())))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

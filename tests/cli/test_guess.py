@@ -334,6 +334,19 @@ def test_a_missing_module_is_refused_with_its_remedy(place: Path) -> None:
     )
 
 
+def test_a_submodule_that_is_not_checked_out_is_named_where_the_code_needs_it(place: Path) -> None:
+    library = place / "library"
+    library.mkdir()
+    (library / "shared.py").write_text("X = 1\n")
+    commit(library)
+    repo = made(place, 'import sys\nsys.path.insert(0, "lib")\nimport shared\n' + SCRIPT)
+    git(repo, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(library), "lib")
+    commit(repo)
+    git(place, "clone", "--quiet", str(repo), "clone")
+    said = refusal(cockpit(place, *NEW, "--yes", cwd=place / "clone"))
+    assert said.endswith("not checked out: the submodule lib; `git submodule update --init --recursive` brings it")
+
+
 def test_code_in_another_language_needs_no_python_beside_it(place: Path) -> None:
     repo = place / "repo"
     repo.mkdir()

@@ -455,6 +455,14 @@ def test_a_harness_that_imports_the_edited_file_is_its_command_whatever_its_name
     assert found.questions == []
 
 
+def test_a_script_in_a_folder_is_found_where_the_top_has_none() -> None:
+    found = guessed(packages__a__train_py=SCRIPT, packages__a__lib_py="X = 1\n", setup_py="")
+    assert (found.file.value, found.command.value) == ("packages/a/train.py", "python packages/a/train.py")
+    two = guessed(packages__a__train_py=SCRIPT, packages__b__train_py=SCRIPT)
+    assert [one.value for one in two.file.candidates] == ["packages/a/train.py", "packages/b/train.py"]
+    assert guessed(packages__a__train_py=SCRIPT, main_py=SCRIPT).file.value == "main.py"
+
+
 def test_a_score_that_documents_name_and_the_code_does_not_print_leaves_another_one_open() -> None:
     program = "The metric is the **Sharpe ratio**: higher is better.\n"
     found = guessed(program_md=program, train_py='print(f"Avg Loss: {loss:.2f}")\n')

@@ -13,6 +13,7 @@ from cockpit.core.metric import NAME_CHARACTERS, Direction, MetricError, check_n
 from cockpit.variant.guess.commands import Command, documented_commands, files_of, is_run, other_commands
 from cockpit.variant.guess.listing import Candidate, Guessed, Listing, settled
 from cockpit.variant.guess.printed import Printed, imported_modules, named_scripts, printed_in_text, printed_names
+from cockpit.variant.guess.score_names import HELD_OUT, RARER_SCORE, SCORE, TIME, TRAINING
 from cockpit.variant.guess.statements import (
     Statement,
     edited_files,
@@ -23,31 +24,6 @@ from cockpit.variant.guess.statements import (
 )
 
 CANDIDATES_AT_MOST = 6
-_SCORE = re.compile(
-    r"(?:^|[ _/.-])(?:loss|bpb|bpc|ppl|perplexity|acc|accuracy|error|rmse|mse|mae|nll|f1|auc|auroc|m?ap(?:50|75)?|iou"
-    r"|psnr|ssim|r\^?2|corr|correlation|spearman|pearson|kendall|reward|return|sharpe|calmar|sortino|score|fitness"
-    r"|bleu|rouge|dice|ndcg|mrr|mcc|brier|logloss|throughput|tflops|gflops|speedup|latency|regret|wer|cer"
-    r"|fid|elo|win_rate|pass_rate|solved|correct|cost|bits[ _]per[ _]\w+)(?:$|[ _/.-])"
-    r"|(?:tflops|gflops|throughput)",
-    re.IGNORECASE,
-)
-_RARER_SCORE = re.compile(
-    r"(?:^|[ _/.-])(?:likelihood|elbo|precision|recall|(?:win|hit|success|pass)[ _]?rate|exact[ _]match|kappa|jaccard"
-    r"|silhouette|modularity|lddt|coverage|pnl|profit|roi|cagr|yield|\w+[ _]per[ _]s(?:ec(?:ond)?)?"
-    r"|area[ _]under[ _]\w+)(?:$|[ _/.-])",
-    re.IGNORECASE,
-)
-"""Scores that are often printed beside another one: they count if there is no other."""
-_TIME = re.compile(
-    r"(?:(?:elapsed|total|run(?:ning)?|wall(?:[ _-]?clock)?|execution|mean|median|avg|average|best)[ _]?)?time"
-    r"(?:[ _](?:taken|elapsed|s|ms|sec|seconds))?|elapsed(?:[ _](?:s|ms|sec|seconds))?|runtime|duration",
-    re.IGNORECASE,
-)
-"""A program's time, which most programs print: it counts if there is no score, and documents call it the goal."""
-_HELD_OUT = re.compile(r"^(?:val|valid|validation|test|eval|dev|heldout|held_out|final|mean|avg)(?:$|[ _/.-])", re.I)
-_TRAINING = re.compile(
-    r"^(?:train|training|smooth|ema|debiased|best|target|baseline|previous|max|min)(?:$|[ _/.-])", re.I
-)
 _OF_ANOTHER = re.compile(r"(?:champion|incumbent|baseline|previous|reference|target|old)\W*", re.IGNORECASE)
 """Words before a name that mark it as the score of another run."""
 _AGGREGATE = re.compile(r"(?:mean|avg|average|median|final|result|best|total)s?", re.IGNORECASE)
@@ -56,6 +32,8 @@ _EXCEPTIONS = frozenset({"e", "err", "error", "ex", "exc", "exception"})
 """Names that code gives to an exception: `error: {e}` prints no number."""
 _LEVELS = frozenset({"ERROR", "WARNING", "CRITICAL"})
 """Levels of a log, before a message."""
+_SHORT = {"validation": "val", "valid": "val", "accuracy": "acc", "perplexity": "ppl"}
+"""Words that code shortens."""
 _SEPARATORS = re.compile(r"[\s_-]+")
 
 
@@ -125,14 +103,22 @@ def guessed_file(listing: Listing, commands: Iterable[Command]) -> Guessed:
         Candidate(path, f"line {scores[0].line} prints {scores[0].name}")
         for path in sorted(listing.texts)
         if path.endswith(".py") and "/" not in path and path not in fixed
-        if (scores := [one for one in printed_names(listing.texts[path]) if _SCORE.search(one.name)])
+        if (scores := [one for one in printed_names(listing.texts[path]) if SCORE.search(one.name)])
     ]
-    return settled(printing[:CANDIDATES_AT_MOST])
+    return settled((printing or _nested(listing, fixed))[:CANDIDATES_AT_MOST])
+
+
+def _nested(listing: Listing, fixed: set[str]) -> list[Candidate]:
+    """Return the scripts named train.py in folders, for a repository with no script at its top."""
+    if any(path.endswith(".py") and "/" not in path and is_run(path) for path in listing.paths):
+        return []
+    named = sorted(path for path in listing.texts if path.endswith("/train.py") and path not in fixed)
+    return [Candidate(path, "its name") for path in named if _scores(listing, path)]
 
 
 def _scores(listing: Listing, file: str) -> bool:
     """Return True if a script prints a score."""
-    return any(_SCORE.search(one.name) for one in printed_names(listing.texts.get(file, "")))
+    return any(SCORE.search(one.name) for one in printed_names(listing.texts.get(file, "")))
 
 
 def _started(listing: Listing, file: str) -> list[Candidate]:
@@ -242,10 +228,10 @@ def guessed_metric(listing: Listing, sources: list[str]) -> Guessed:
 
 def _doubted(found: Guessed, statements: list[Statement], ranked: Mapping[str, _Named]) -> Guessed:
     """Leave a guess open if the documents name another score as the metric, which the code does not print."""
-    if not found.is_clear or any(_plain(one.name) in ranked for one in statements):
+    if not found.is_clear or any(_is_same(one.name, name) for one in statements for name in ranked):
         return found
     words = set(_plain(found.value).split("_"))
-    told = [one for one in statements if _SCORE.search(one.name) and _is_name(one.name)]
+    told = [one for one in statements if SCORE.search(one.name) and _is_name(one.name)]
     if not told or any(words.intersection(_plain(one.name).split("_")) for one in told):
         return found
     first = Candidate(found.value, found.evidence)
@@ -280,7 +266,7 @@ def _most_told(listing: Listing, sources: list[str]) -> dict[str, str]:
     """Return the printed names that most lines about keeping the better result hold, each with the first line."""
     lines = told_words(listing)
     names = {_plain(one.name) for path in sources for one in _printed_by(listing, path)}
-    told = {name: lines[name] for name in names if name in lines and _SCORE.search(name)}
+    told = {name: lines[name] for name in names if name in lines and SCORE.search(name)}
     most = max(map(len, told.values()), default=0)
     return {name: places[0] for name, places in told.items() if len(places) == most}
 
@@ -294,7 +280,7 @@ def _ranked(
     if not _is_name(name) or printed.value in _EXCEPTIONS or name in _LEVELS:
         return None
     evidence = f"{path} line {printed.line} prints it"
-    said = next((one for one in statements if _plain(one.name) == _plain(name)), None)
+    said = next((one for one in statements if _is_same(one.name, name)), None)
     rank = 0
     if said is not None:
         rank += 8
@@ -302,23 +288,23 @@ def _ranked(
     if said is None and _plain(name) in told:
         rank += 3
         evidence = f"{told[_plain(name)]}; {evidence}"
-    if _SCORE.search(name):
-        rank += 4 if _HELD_OUT.search(name) else 2
-    elif _AGGREGATE.fullmatch(name) and _SCORE.search(_parts(printed.value)):
+    if SCORE.search(name):
+        rank += 4 if HELD_OUT.search(name) else 2
+    elif _AGGREGATE.fullmatch(name) and SCORE.search(_parts(printed.value)):
         rank += 2
         evidence = f"{evidence}, from {printed.value}"
-    elif _RARER_SCORE.search(name) and not printed.in_step:
+    elif RARER_SCORE.search(name) and not printed.in_step:
         rank += 1
     elif said is None:
         return None
-    if _TRAINING.search(name):
+    if TRAINING.search(name):
         rank -= 2
     return _Named(rank + (0 if printed.in_step else 1), name, evidence) if rank > 0 else None
 
 
 def _timed(printed: Printed, path: str, speed: str) -> _Named | None:
     """Return a program's time as the least likely metric, if a line of the documents, `speed`, calls it the goal."""
-    if not speed or printed.in_step or not _TIME.fullmatch(printed.name):
+    if not speed or printed.in_step or not TIME.fullmatch(printed.name):
         return None
     return _Named(1, printed.name, f"{speed}; {path} line {printed.line} prints it")
 
@@ -358,7 +344,7 @@ def guessed_direction(listing: Listing, metric: str, expression: str = "") -> Gu
     said = [
         Candidate(one.direction, one.evidence)
         for one in metric_statements(listing)
-        if one.direction is not None and _plain(one.name) == _plain(metric)
+        if one.direction is not None and _is_same(one.name, metric)
     ]
     if said:
         return settled(said)
@@ -367,6 +353,15 @@ def guessed_direction(listing: Listing, metric: str, expression: str = "") -> Gu
             return Guessed(direction_of(text), reason)
     unknown = "its name does not tell"
     return Guessed(Direction.MIN, unknown, (Candidate(Direction.MIN, unknown), Candidate(Direction.MAX, unknown)))
+
+
+def _is_same(said: str, name: str) -> bool:
+    """Return True if a document's name, such as `validation accuracy`, and a printed one, such as `val_acc`, agree."""
+    return _shortened(said) == _shortened(name)
+
+
+def _shortened(name: str) -> str:
+    return "_".join(_SHORT.get(word, word) for word in re.split(r"[_/]", _plain(name)))
 
 
 def _plain(name: str) -> str:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from cockpit.core.metric import Direction
 from cockpit.variant.guess.listing import Candidate, Listing
+from cockpit.variant.guess.score_names import SCORE
 
 _PATH = re.compile(r"[\w./-]{1,120}\.\w{1,10}\b")
 _RECORDS = (".tsv", ".csv", ".log", ".lock", ".ipynb", ".png")
@@ -26,20 +27,27 @@ _NAME_BETWEEN = r"(?: [`*\"']?[\w./-]{1,40}[`*\"']?)?"
 """A name inside `lower NAME is better`."""
 _TELLS_METRIC = re.compile(
     r"\bmetric\b|\boptimi[sz]ation target\b|\bobjective\b|\bgoal\b|\bscored?\b|\bm(?:ax|in)imi[sz]e|\bgrep\b"
-    rf"|(?:lower|higher|smaller|larger){_NAME_BETWEEN} is better",
+    rf"|(?:lower|higher|smaller|larger){_NAME_BETWEEN} is better"
+    r"|as (?:high|large|low|small) as (?:possible|you can)",
     re.IGNORECASE,
 )
 _HIGHER = re.compile(
-    rf"\bmaximi[sz]|higher{_NAME_BETWEEN} (?:is|=) better|(?:larger|bigger|more) is better|\bhighest\b|\bbeat",
+    rf"\bmaximi[sz]|higher{_NAME_BETWEEN} (?:is|=) better|(?:larger|bigger|more) is better|\bhighest\b|\bbeat"
+    r"|as (?:high|large) as ",
     re.IGNORECASE,
 )
 _LOWER = re.compile(
-    rf"\bminimi[sz]|(?:lower|smaller|less){_NAME_BETWEEN} (?:is|=) better|\blowest\b|\(lower\)", re.IGNORECASE
+    rf"\bminimi[sz]|(?:lower|smaller|less){_NAME_BETWEEN} (?:is|=) better|\blowest\b|\(lower\)|as (?:low|small) as ",
+    re.IGNORECASE,
 )
 _KEEPS = re.compile(r"\bkeeps?\b|\bbeats?\b|\bimproves?\b|if[- ]better|\bleaderboard\b", re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z]\w{1,40}")
 _GATE = re.compile(r"[A-Za-z]\w*\s*(?:[<>≈=]=?|≥|≤)\s*[-+]?[\d.]+")
 _NAMED = re.compile(r"`([^`]{2,60})`|\*\*([^*]{2,60})\*\*|[\"']\^?([\w -]{2,40}):?[\"']")
+_UNQUOTED = re.compile(
+    r"\b[A-Za-z]\w*[_/]\w+\b(?![./]\w)|\b(?:validation|val|test|eval|held[- ]out|dev) [A-Za-z]\w+\b", re.IGNORECASE
+)
+"""A name of two words: `val_acc`, `validation accuracy`."""
 _CANNOT = re.compile(r"\bCANNOT\b|\bMUST NOT\b|do not (?:modify|edit|touch)|off[- ]limits|read-only", re.IGNORECASE)
 _CAN = re.compile(r"\bcan\b(?! ?not)|editable|may edit", re.IGNORECASE)
 _HEADING = re.compile(r"^\s*(?:#|\*\*[^*]+\*\*:?\s*$)")
@@ -141,7 +149,7 @@ def metric_statements(listing: Listing) -> list[Statement]:
                 continue
             higher, lower = bool(_HIGHER.search(line)), bool(_LOWER.search(line))
             direction = (Direction.MAX if higher else Direction.MIN) if higher != lower else None
-            for name in _names(line):
+            for name in _names(line) or _unquoted_scores(line):
                 found.append(Statement(name, direction, f"{document} line {number}"))
     return found
 
@@ -155,3 +163,9 @@ def wants_speed(listing: Listing) -> str:
 def _names(line: str) -> list[str]:
     quoted = [next(filter(None, match.groups()), "") for match in _NAMED.finditer(line)]
     return [name.strip().strip("^:").strip() for name in quoted]
+
+
+def _unquoted_scores(line: str) -> list[str]:
+    """Return the names of scores in the sentences of a line that tell the metric, and deny nothing."""
+    telling = (one for one in _SENTENCES.split(line) if _TELLS_METRIC.search(one) and not _FORBIDS.search(one))
+    return [name for one in telling for name in _UNQUOTED.findall(one) if SCORE.search(name)]
