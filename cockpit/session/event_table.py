@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from cockpit.session.chain import GENESIS, chained, link
-from cockpit.session.compressed import SMALLEST, compressed, decompressed
+from cockpit.session.compressed import SMALLER, SMALLEST, compressed, decompressed
 from cockpit.session.event_bodies import joined, split
 from cockpit.session.ledger_errors import LedgerDamaged, LedgerError
 from cockpit.session.sqlite_file import BUSY_TIMEOUT_S, close, connect, transaction, translated_errors
@@ -22,6 +22,8 @@ LEDGER_MODE = 0o600
 EVENTS_A_PACK = 1_000
 EVENTS_AT_REST = 10_000
 """Events in a pack of a session that comes to rest."""
+PACKED_AGAIN = 20_000
+"""Events at most that a session which comes to rest packs again. They take a second of a processor."""
 ROWS_KEPT = 2_000
 """The newest events stay a row each: compressing one alone would save little."""
 ROWS_AT_ONCE = 10_000
@@ -168,32 +170,48 @@ class EventTable:
         """Pack the oldest events that have a row each, if there are enough. Returns True if it did."""
         if last_seq - self._packed < EVENTS_A_PACK + ROWS_KEPT:
             return False
-        self._pack_oldest(EVENTS_A_PACK)
+        self._pack_after(self._packed, EVENTS_A_PACK, SMALLER)
         return True
 
     def compact(self, last_seq: int, until: float) -> None:
         """Pack events until a time on the monotonic clock, and give the room that this leaves back to the disk.
 
-        Raises LedgerError.
+        The packs of a session that ran are packed again, as fewer and smaller ones, unless they are many. Raises
+        LedgerError.
         """
-        while self._packed < last_seq and time.monotonic() < until:
-            self._pack_oldest(EVENTS_AT_REST)
+        packed = self._small_packs_start(last_seq)
+        while packed < last_seq and time.monotonic() < until:
+            packed = self._pack_after(packed, EVENTS_AT_REST, SMALLEST)
         if time.monotonic() >= until:
             return
         with translated_errors(self.path):
             if self._db.execute("PRAGMA freelist_count").fetchone()[0]:
                 self._db.execute("VACUUM")
 
-    def _pack_oldest(self, most: int) -> None:
-        bodies = self.bodies(self._packed, most)
-        last = self._packed + len(bodies)
-        packed = compressed(joined(bodies), SMALLEST)
+    def _small_packs_start(self, last_seq: int) -> int:
+        """Return the number of the last event that stays packed as it is."""
         with translated_errors(self.path):
+            found = self._db.execute(
+                "SELECT MIN(last - events) FROM packs WHERE events < ? AND last < ?", (EVENTS_AT_REST // 2, last_seq)
+            ).fetchone()[0]
+        return self._packed if found is None or last_seq - found > PACKED_AGAIN else int(found)
+
+    def _pack_after(self, seq: int, most: int, level: int) -> int:
+        """Pack events after one that ends a pack, also packed ones. Returns the number of the last one."""
+        bodies = self.bodies(seq, most)
+        with translated_errors(self.path):
+            last = seq + len(bodies)
+            if last < self._packed:  # the next pack does not fit as a whole
+                last = self._db.execute("SELECT MAX(last) FROM packs WHERE last <= ?", (last,)).fetchone()[0]
+            bodies = bodies[: last - seq]
+            packed = compressed(joined(bodies), level)
             chain = self.chain_at(last)
             with transaction(self._db):
+                self._db.execute("DELETE FROM packs WHERE last > ? AND last <= ?", (seq, last))
                 self._db.execute("INSERT INTO packs VALUES (?, ?, ?, ?)", (last, len(bodies), packed, chain))
                 self._db.execute("DELETE FROM events WHERE seq <= ?", (last,))
-        self._packed = last
+        self._packed = max(self._packed, last)
+        return last
 
     @contextmanager
     def unchanging(self) -> Iterator[None]:

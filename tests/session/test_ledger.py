@@ -15,7 +15,7 @@ from cockpit.core.event_codec import AnyEvent
 from cockpit.core.events import AskEnded, Ended, Event, Progressed, Said, Started, Submitting
 from cockpit.core.fold import fold_all
 from cockpit.core.model import Outcome, Progress
-from cockpit.session import snapshot
+from cockpit.session import event_table, snapshot
 from cockpit.session.event_stream import StreamWriter
 from cockpit.session.event_table import SCHEMA
 from cockpit.session.inbox import Inbox
@@ -23,6 +23,7 @@ from cockpit.session.ledger import Ledger
 from cockpit.session.ledger_errors import LedgerError
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
+from cockpit.session.repair import verify
 from tests.core.histories import Histories
 from tests.core.invariants import CREATED
 
@@ -323,6 +324,38 @@ def test_a_compacted_ledger_is_small_and_reads_as_before(ledger: Ledger, path: P
     again.compact(again.state())
     assert texts(again.since(0)) == [*written, "after it"]
     again.close()
+
+
+@pytest.mark.parametrize("again_at_most", [20_000, 1_000])
+def test_packs_of_a_session_that_ran_are_packed_again_unless_they_are_many(
+    ledger: Ledger, path: Path, monkeypatch: pytest.MonkeyPatch, again_at_most: int
+) -> None:
+    monkeypatch.setattr(event_table, "EVENTS_AT_REST", 2_500)
+    monkeypatch.setattr(event_table, "PACKED_AGAIN", again_at_most)
+    ledger.append(a_running_story())
+    written = [f"words {number * 7919 % 10_007}" for number in range(7_200)]
+    for first in range(0, len(written), 100):
+        ledger.append(said(*written[first : first + 100]))
+    in_use, rows = sizes_of_packs(path), ledger.last_seq()
+    ledger.compact(ledger.state(), within_s=600.0)
+    at_rest = sizes_of_packs(path)
+    assert set(in_use) == {1_000} and sum(at_rest) == rows
+    if again_at_most == 1_000:
+        assert at_rest[: len(in_use)] == in_use
+    else:
+        assert at_rest == [2_000, 2_000, 2_500, rows - 6_500]
+    ledger.compact(ledger.state(), within_s=600.0)
+    assert sizes_of_packs(path) == at_rest
+    assert texts(ledger.since(0)) == written and texts(ledger.since(rows - 2)) == written[-2:]
+    ledger.close()
+    assert verify(SessionFolder(path.parent)).problems == []
+
+
+def sizes_of_packs(path: Path) -> list[int]:
+    db = sqlite3.connect(path)
+    found = [int(row[0]) for row in db.execute("SELECT events FROM packs ORDER BY last")]
+    db.close()
+    return found
 
 
 def test_readers_of_a_session_that_comes_to_rest_read_on(ledger: Ledger, path: Path) -> None:
