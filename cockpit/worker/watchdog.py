@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from cockpit.fleet.node.disk import may_pass
 from cockpit.fleet.node.signals import survive_unused_signals
 from cockpit.session import api_key
 
@@ -42,7 +43,7 @@ class Watchdog:
         while True:
             began, kills = time.monotonic(), out_of_memory_kills()
             status = self._run_worker(crash)
-            crash = crash_of(status, out_of_memory_kills() > kills)
+            crash = crash_of(status, 0 <= kills < out_of_memory_kills())
             if not crash or self._is_ending():
                 return status
             crashes = 1 if time.monotonic() - began > CRASH_FORGOTTEN_S else crashes + 1
@@ -65,16 +66,37 @@ class Watchdog:
 
     def _run_worker(self, crash: str) -> int:
         """Run a worker to its end. It records the crash of the one before it. Returns its exit status."""
-        key = api_key.pipe()
-        self._worker = subprocess.Popen(
-            [sys.executable, "-m", f"{__package__}.main", self._folder],
-            pass_fds=(key,),
-            env=os.environ | {api_key.PIPE_VARIABLE: str(key), CRASH_VARIABLE: crash},
-        )
-        os.close(key)
+        self._worker = self._started(crash)
         if self._asked_to_end:  # before there was a worker that could be told
             self._worker.send_signal(self._asked_to_end)
         return self._worker.wait()
+
+    def _started(self, crash: str) -> "subprocess.Popen[bytes]":
+        """Start a worker. One after a crash waits until the machine has a process, memory and files for it."""
+        told = False
+        while True:
+            try:
+                return start_worker(self._folder, crash)
+            except OSError as error:
+                if not crash or not may_pass(error) or self._is_ending():
+                    raise
+                if not told:
+                    print(f"the worker cannot be started yet: {error}", flush=True)
+                told = True
+            time.sleep(RESTART_AFTER_S)
+
+
+def start_worker(folder: str, crash: str) -> "subprocess.Popen[bytes]":
+    """Start the process of a worker, and hand it the key. Raises OSError."""
+    key = api_key.pipe()
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", f"{__package__}.main", folder],
+            pass_fds=(key,),
+            env=os.environ | {api_key.PIPE_VARIABLE: str(key), CRASH_VARIABLE: crash},
+        )
+    finally:
+        os.close(key)
 
 
 def crash_of(status: int, was_out_of_memory: bool) -> str:
@@ -90,12 +112,12 @@ def crash_of(status: int, was_out_of_memory: bool) -> str:
 
 
 def out_of_memory_kills() -> int:
-    """Return how many processes the kernel has ended for want of memory; 0 where it does not tell."""
+    """Return how many processes the kernel has ended for want of memory; -1 where it does not tell."""
     try:
         lines = KERNEL_COUNTERS.read_text(encoding="ascii").splitlines()
     except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+        return -1
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), -1)
 
 
 def main() -> None:

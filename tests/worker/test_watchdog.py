@@ -1,5 +1,6 @@
 """A worker that crashes is started again. One that a person ends, in any way, is not."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 from cockpit.session import lock, worker_process
 from cockpit.session.paths import SessionFolder
+from cockpit.worker import watchdog
 from cockpit.worker.watchdog import CRASHES, CRASHES_AT_MOST, Watchdog, crash_of
 from tests.faults.checks import a_fold_from_nothing_is_the_state, nothing_counted_twice
 from tests.worker.sessions import kill, sim_session, state_of, wait_for
@@ -211,3 +213,30 @@ def test_a_worker_that_the_kernel_ends_for_want_of_memory_is_started_again(
     wait_for(lambda: state_of(running).seq > seq + 5, 60, "more events")
     said = "the worker was ended by SIGKILL for want of memory and started again from the ledger"
     assert said in [message.text for message in state_of(running).messages]
+
+
+def test_a_worker_after_a_crash_waits_for_a_process_or_a_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lacks = [OSError(errno.EAGAIN, "none"), OSError(errno.ENFILE, "none")]
+    ran: list[str] = []
+
+    def starts(folder: str, crash: str) -> "subprocess.Popen[bytes]":
+        if crash and lacks:
+            raise lacks.pop()
+        ran.append(crash)
+        return subprocess.Popen([sys.executable, "-c", f"import os; os.kill(os.getpid(), {0 if crash else 7})"])
+
+    monkeypatch.setattr(watchdog, "start_worker", starts)
+    monkeypatch.setattr(watchdog, "RESTART_AFTER_S", 0.0)
+    assert Watchdog("FOLDER").run() == 0
+    assert ran == ["", "SIGBUS"] and not lacks
+    assert capsys.readouterr().out.count("cannot be started yet") == 1
+
+
+def test_a_counter_that_cannot_be_read_for_now_makes_no_crash_of_a_kill(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = iter([-1, 5])
+    monkeypatch.setattr(watchdog, "out_of_memory_kills", lambda: next(counts))
+    killed = subprocess.Popen([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"])
+    monkeypatch.setattr(watchdog, "start_worker", lambda folder, crash: killed)
+    assert Watchdog("FOLDER").run() == -signal.SIGKILL
