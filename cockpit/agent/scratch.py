@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cockpit.core.model import Edit
 from cockpit.session.paths import SessionFolder
-from cockpit.session.plain_file import open_plain
+from cockpit.session.plain_file import open_plain, read_if_there
 
 FILE_CHARS = 1 << 20
 """Characters of the largest file that is read back."""
@@ -28,10 +28,7 @@ class Scratch:
     @property
     def base(self) -> str:
         """The experiment whose files these were; empty without a checkout."""
-        try:
-            return self._base.read_text(encoding="utf-8").strip()
-        except OSError:
-            return ""
+        return read_if_there(self._base).decode("utf-8", "replace").strip()
 
     def fill(self, experiment: str, export: Callable[[Path], None]) -> None:
         """Replace the files by the experiment's. The folder stays: it is the agent's working folder.

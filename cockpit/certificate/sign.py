@@ -12,6 +12,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from cockpit.core.errors import CockpitError
+from cockpit.session.plain_file import open_plain, read_plain
 
 FIELDS = (b'"body"', b'"digest"', b'"signature"')
 """Fields of a certificate's file. Fewer of them in a file mean that it was changed."""
@@ -37,7 +38,7 @@ class Certificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def session_key(path: Path) -> Ed25519PrivateKey:
     """Return the session's key, made the first time; its owner alone may read it. Raises OSError."""
     try:
-        data = bytes.fromhex(path.read_text(encoding="ascii"))
+        data = bytes.fromhex(read_plain(path, FILE_BYTES).decode("ascii"))
         if len(data) == KEY_BYTES:
             return Ed25519PrivateKey.from_private_bytes(data)
     except (FileNotFoundError, ValueError):
@@ -66,7 +67,7 @@ def write(path: Path, certificate: Certificate) -> None:
 def read(path: Path) -> Certificate:
     """Return the certificate in a file, signed by the key it names. Raises CertificateError if any byte differs."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             data = file.read(FILE_BYTES)
     except OSError as error:
         raise CertificateError(f"{path} cannot be read: {error.strerror}") from error

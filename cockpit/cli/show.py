@@ -25,6 +25,7 @@ from cockpit.read.wording import duration
 from cockpit.report.results import clean, results_tsv
 from cockpit.report.status import Json, counts, status
 from cockpit.session.paths import SessionFolder
+from cockpit.session.plain_file import open_plain
 
 FOLLOW_EVERY_S = 0.25
 STATUS_EVERY_S = 2.0
@@ -152,7 +153,7 @@ def print_log(name: str | None, of: str, follow: bool, raw: bool) -> None:
     if not path.exists():
         raise CommandError(f"{attempt.id} has printed nothing yet")
     thinned = ThinnedLog()
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         while True:
             if chunk := file.read(1 << 16):
                 show(chunk if raw else thinned.feed(chunk))

@@ -141,6 +141,7 @@ class StreamWriter:
 
     def copied(self, path: Path, end: Place) -> "StreamWriter":
         """Copy the stream up to `end` into another file, and return the writer that continues there."""
+        make_way(path)
         with path.open("wb") as file:
             for at in range(0, end.offset, READ_BYTES):
                 file.write(os.pread(self._fd, min(READ_BYTES, end.offset - at), at))

@@ -5,7 +5,6 @@ plain files beside it, which the worker writes and never locks: `events.log` (ev
 one event) and `progress.live` (the progress of what runs). `cockpit.session.reader` reads them.
 """
 
-import errno
 import logging
 import os
 import threading
@@ -25,6 +24,7 @@ from cockpit.session.event_table import EventRow, EventTable, damaged
 from cockpit.session.folding import fold_progress, fold_session
 from cockpit.session.ledger_errors import LedgerBusy, LedgerError, LedgerFull, is_full
 from cockpit.session.paths import SessionFolder
+from cockpit.session.plain_file import OUT_OF_FILES
 from cockpit.session.progress_file import ProgressFile
 from cockpit.session.snapshot import Snapshot, read_snapshot, write_snapshot
 from cockpit.session.snapshot_process import SnapshotProcess
@@ -333,7 +333,7 @@ class Ledger:
         except StreamDamaged:
             return None, []
         except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+            if error.errno in OUT_OF_FILES:
                 raise  # the stream may hold events that the ledger has lost
             return None, []
         try:

@@ -1,5 +1,6 @@
 """The files of a session: its folder `sessions/NAME/` holds everything about it."""
 
+import os
 import re
 from pathlib import Path
 
@@ -38,6 +39,17 @@ class SessionFolder:
         except OSError:
             return False
         return False
+
+    def folder_problem(self) -> str:
+        """Return one sentence on a folder of runs or logs that cannot be used; empty if both can, or can be made."""
+        for path in (self.logs, self.runs):
+            if not os.path.lexists(path):
+                continue
+            if not os.access(path, os.F_OK) or not path.is_dir():
+                return f"{path} is not a folder: move it away"
+            if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+                return f"{path} is closed to this user: change its mode"
+        return ""
 
     @property
     def events(self) -> Path:
@@ -108,12 +120,17 @@ class SessionFolder:
     def certificate(self, experiment: str) -> Path:
         return self.root / "certificates" / f"{experiment}.json"
 
+    @property
+    def logs(self) -> Path:
+        """The output of the attempts, and of the set-up of clusters."""
+        return self.root / "logs"
+
     def log(self, attempt: str) -> Path:
-        return self.root / "logs" / f"{attempt}.log"
+        return self.logs / f"{attempt}.log"
 
     def setup_log(self, cluster: str) -> Path:
         """Return the log of a cluster's latest launch and set-up on SkyPilot; shares of a cluster have one."""
-        return self.root / "logs" / f"{whole_of(cluster)}.setup.log"
+        return self.logs / f"{whole_of(cluster)}.setup.log"
 
     @property
     def runs(self) -> Path:

@@ -51,6 +51,7 @@ def write_snapshot(
     content = _HEADER.pack(STATE_FORMAT, place.seq, place.chain, place.offset) + body
     checksum = digest(content, _CHECKSUM_BYTES)
     partial = partial_of(path)
+    make_way(partial)
     try:
         descriptor = os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, SNAPSHOT_MODE)
         with os.fdopen(descriptor, "wb") as file:

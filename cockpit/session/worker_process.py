@@ -16,12 +16,14 @@ from cockpit.session.clock import steady_s
 from cockpit.session.heartbeat import ENDING_WITHIN_S, WorkerStatus, is_ending, read_heartbeat
 from cockpit.session.lock import WorkerError, is_locked, worker_status
 from cockpit.session.paths import SessionFolder
+from cockpit.session.small_files import end_of_file
 
 SILENT_S, LOOK_EVERY_S = 30.0, 1.0
 """Seconds without work of a worker's process after which its start is not awaited any more, and between two looks."""
 UMASK = 0o027
 """The worker's umask: the session's group may read the files that it writes."""
 LOG_MODE = 0o640
+LAST_LINE_BYTES = 1 << 16
 RESTARTED_WITHIN_S = 30.0
 """Seconds after the last heartbeat of a crashed worker within which its watchdog may still start another."""
 WATCHDOG, WORKER = "cockpit.worker.watchdog", "cockpit.worker.main"
@@ -192,8 +194,5 @@ def _import_path() -> str:
 
 
 def _last_line(path: Path) -> str:
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    except OSError:
-        return "it wrote no log"
+    lines = end_of_file(path, LAST_LINE_BYTES).strip().splitlines()
     return lines[-1] if lines else "it wrote no log"

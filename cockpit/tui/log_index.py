@@ -6,6 +6,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 
+from cockpit.session.plain_file import open_plain
+
 STRIDE = 128
 """Lines between two entries of the index."""
 BLOCKS_HELD = 64
@@ -61,7 +63,7 @@ class LogIndex:
             self._begin()  # the file was replaced
         if size <= self.size:
             return False
-        with self.path.open("rb") as file:
+        with open_plain(self.path) as file:
             file.seek(self.size)
             left = min(size - self.size, AT_ONCE)
             while left > 0 and (data := file.read(min(CHUNK, left))):
@@ -104,7 +106,7 @@ class LogIndex:
         start = self._starts[index]
         stop = self._starts[index + 1] if index + 1 < len(self._starts) else self.size
         try:
-            with self.path.open("rb") as file:
+            with open_plain(self.path) as file:
                 file.seek(start)
                 data = file.read(stop - start)
         except OSError:
@@ -146,7 +148,7 @@ class LogIndex:
 def last_lines(path: Path, most: int, share: float = 1.0) -> list[str]:
     """Return the last lines of a share of a log: at most `most`, from its last kilobytes; none for a missing log."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             size = int(file.seek(0, 2) * min(1.0, share))
             file.seek(max(0, size - TAIL))
             data = file.read(min(TAIL, size))

@@ -4,6 +4,7 @@ It compiles a text without running it, and hands over the syntax tree. A process
 """
 
 import ast
+import errno
 import json
 import re
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cockpit.core.python_syntax import literal
+from cockpit.session.plain_file import OUT_OF_FILES, read_if_there
 
 OLDEST = (3, 8)
 """Older Pythons do not report where a literal ends."""
@@ -49,14 +51,21 @@ class OwnPython:
         self.version = version
 
     def tree_of(self, body: str) -> ast.Module | None:
-        """Return the tree of a text; None if this Python cannot be started. Raises SyntaxError for a refused one."""
+        """Return the tree of a text; None if this Python cannot be started. Raises SyntaxError for a refused one.
+
+        Raises OSError where this process can open no file, or start no process, for now.
+        """
         try:
             done = subprocess.run(
                 [str(self._python), "-I", "-c", _SCRIPT],
                 input=body.encode(), capture_output=True, timeout=TIMEOUT_S, check=True,
             )  # fmt: skip
             said = json.loads(done.stdout)
-        except (OSError, subprocess.SubprocessError, ValueError):
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, *OUT_OF_FILES):
+                raise
+            return None
+        except (subprocess.SubprocessError, ValueError):
             return None
         if "error" in said:
             raise SyntaxError(said["error"], ("<script>", said["line"], None, None))
@@ -65,11 +74,13 @@ class OwnPython:
 
 
 def own_python(repo: Path) -> OwnPython | None:
-    """Return the Python of a repository's `.venv`; None if it has none, or one of Cockpit's own version."""
+    """Return the Python of a repository's `.venv`; None if it has none, or one of Cockpit's own version.
+
+    Raises OSError where this process can open no file for now.
+    """
     folder = repo / ".venv"
-    try:
-        settings = (folder / "pyvenv.cfg").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+    settings = read_if_there(folder / "pyvenv.cfg").decode("utf-8", "replace")
+    if not settings:
         return None
     found = re.search(r"^version(?:_info)?\s*=\s*(\d+)\.(\d+)", settings, re.MULTILINE)
     version = (int(found[1]), int(found[2])) if found else sys.version_info[:2]

@@ -132,7 +132,7 @@ def sky_fleet(
         requests=LongRequests(sky.long_requests()),
         session=identity,
         setup_source=setup / store.subfolder,
-        logs=folder.root / "logs",
+        logs=folder.logs,
         clock=clock,
     )
     return SkyFleet(session.fleet.clusters, parts, wake)

@@ -165,6 +165,8 @@ class Worker:
     def tick(self) -> None:
         """Take in what has happened, then decide and act until there is nothing left to do."""
         self.ticked_at = time.monotonic()
+        if problem := self.folder.folder_problem():
+            raise LedgerError(problem)  # before a run counts as lost, or the session is held
         for report in self._reports.due():
             self._take_report(report)
         self._take_reports()

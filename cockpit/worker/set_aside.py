@@ -2,6 +2,7 @@
 ledger."""
 
 import logging
+import os
 import traceback
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from cockpit.core.events import Asked, AskEnded, Ended, Event, Submitting, Troub
 from cockpit.core.model import Outcome
 from cockpit.core.state import State
 from cockpit.fleet.base import JobEnded, JobRefused, JobStarted, JobSubmitted, Report
+from cockpit.session.plain_file import make_way, open_to_append
 
 FILE_MODE = 0o640
 FILE_BYTES_AT_MOST = 16 << 20
@@ -81,10 +83,10 @@ class SetAside:
         log.error("set aside: %.2000r\n%s", item, trace)
         line = msgspec.json.encode({"kind": type(item).__name__, "item": repr(item), "error": trace}) + b"\n"
         try:
-            if not self._file.exists() or self._file.stat().st_size + len(line) <= FILE_BYTES_AT_MOST:
-                with self._file.open("ab") as kept:
+            make_way(self._file)
+            with open_to_append(self._file, FILE_MODE) as kept:
+                if os.fstat(kept.fileno()).st_size + len(line) <= FILE_BYTES_AT_MOST:
                     kept.write(line)
-                self._file.chmod(FILE_MODE)
         except OSError as problem:
             log.error("%s cannot be written: %s", self._file, problem)
 

@@ -106,6 +106,8 @@ class _Supervisor:
         """Build a worker from the ledger and run it to its end. Returns why it ended."""
         self._worker = None
         self._troubles += [word for thread in self._threads if (word := thread.mend())]
+        if problem := self._folder.folder_problem():
+            raise LedgerError(problem)
         self._worker = worker = build(self._folder, self._stop, self._wake)
         self._has_run = True
         worker.threads += self._threads

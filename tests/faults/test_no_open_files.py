@@ -4,12 +4,16 @@ import errno
 import os
 import resource
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from cockpit.agent.claude import turn_memory
+from cockpit.agent.scratch import Scratch
+from cockpit.certificate.sign import session_key
 from cockpit.core.metric import VAL_BPB
 from cockpit.core.session import FleetSpec, RunAccess, Session
 from cockpit.core.state import State
@@ -18,6 +22,8 @@ from cockpit.fleet.node import runner
 from cockpit.fleet.node.code_evidence import evidence
 from cockpit.fleet.node.data import fingerprints, write_marks
 from cockpit.fleet.sky.task import key_of, stage, write_order
+from cockpit.session.paths import SessionFolder
+from cockpit.variant.own_python import OwnPython, own_python
 from cockpit.worker.artifacts import saving
 from cockpit.worker.cleaning import left_over, removing
 from cockpit.worker.reports import LogReader
@@ -61,6 +67,11 @@ WORK: dict[str, Callable[[Path], object]] = {
     "folders that are left over": lambda place: left_over(state(), place),
     "a log": lambda place: LogReader(place / "log", VAL_BPB).read(0.0),
     "a key": key,
+    "a certificate's key": lambda place: session_key(place / "certificate.key"),
+    "a model's memory": lambda place: turn_memory.load(place / "memory"),
+    "an agent's checkout": lambda place: Scratch(SessionFolder(place), "codex").base,
+    "a repository's own Python": own_python,
+    "a text for it": lambda place: OwnPython(Path(sys.executable), (3, 9)).tree_of("a = 1\n"),
 }
 """Work on the files of a run that a result or an artifact depends on."""
 

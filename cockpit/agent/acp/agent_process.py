@@ -43,6 +43,7 @@ from cockpit.agent.proposer_api import ProposerTrouble
 from cockpit.agent.views.quoting import line
 from cockpit.core.hosted_agents import HostedAgent, install_hint, known_agent
 from cockpit.session.paths import SessionFolder
+from cockpit.session.plain_file import read_if_there
 from cockpit.session.small_files import end_of_file, replace_file
 
 T = TypeVar("T")
@@ -350,8 +351,8 @@ class AgentProcess:
 
     def _read_memory(self) -> Memory:
         try:
-            return msgspec.json.decode(self._memory_path.read_bytes(), type=Memory)
-        except (OSError, msgspec.MsgspecError):
+            return msgspec.json.decode(read_if_there(self._memory_path), type=Memory)
+        except msgspec.MsgspecError:
             return Memory()
 
     def _kill_leftover(self) -> None:

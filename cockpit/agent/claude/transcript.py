@@ -6,12 +6,13 @@ night readable. No text contains the API key; the writer replaces it all the sam
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 from cockpit.agent.views.quoting import plain
+from cockpit.session.plain_file import make_way, open_plain, open_to_append
 
 TRANSCRIPT_MODE = 0o640
 _INDENT = "    "
@@ -29,11 +30,9 @@ class Transcript:
         text = json.dumps({"kind": kind, "at": round(at, 3), **fields}, ensure_ascii=False, default=str)
         if self._secret:
             text = text.replace(self._secret, "[key]")
-        descriptor = os.open(self._path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, TRANSCRIPT_MODE)
-        try:
-            os.write(descriptor, (text + "\n").encode("utf-8", "replace"))
-        finally:
-            os.close(descriptor)
+        make_way(self._path)
+        with open_to_append(self._path, TRANSCRIPT_MODE) as file:
+            file.write((text + "\n").encode("utf-8", "replace"))
 
     def given(self, at: float, name: str, text: str) -> None:
         """Write a text that the model was given, called `name`: in full the first time, then by its digest."""
@@ -61,7 +60,7 @@ def rendered(path: Path, turns: int = 0) -> Iterator[str]:
 def _lines(path: Path) -> list[dict[str, Any]]:
     found = []
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
+        with TextIOWrapper(open_plain(path), encoding="utf-8", errors="replace") as file:
             for text in file:
                 try:
                     entry = json.loads(text)

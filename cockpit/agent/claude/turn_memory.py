@@ -11,6 +11,7 @@ from cockpit.agent.views import state_views, waves
 from cockpit.agent.views.quoting import line
 from cockpit.core.model import ExperimentStatus, WaveKind
 from cockpit.core.state import State
+from cockpit.session.plain_file import read_if_there
 from cockpit.session.small_files import replace_file
 
 REPORTS_PER_CRASHED_IDEA = 2
@@ -71,10 +72,13 @@ def findings_to_summarize(state: State, memory: TurnMemory) -> tuple[str, int]:
 
 
 def load(path: Path) -> TurnMemory:
-    """Return the stored memory; an empty one if the file is missing or unreadable."""
+    """Return the stored memory; an empty one if the file is missing or unreadable.
+
+    Raises OSError where this process can open no file for now.
+    """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=TurnMemory)
-    except (OSError, msgspec.MsgspecError):
+        return msgspec.json.decode(read_if_there(path), type=TurnMemory)
+    except msgspec.MsgspecError:
         return TurnMemory()
 
 

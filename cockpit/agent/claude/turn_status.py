@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from cockpit.agent.views.quoting import clip_start, plain
+from cockpit.session.plain_file import NOTE_BYTES, read_plain
 from cockpit.session.small_files import replace_file
 
 FILE_MODE = 0o640
@@ -70,7 +71,7 @@ def written_at(path: Path) -> float:
 def read(path: Path) -> TurnStatus | None:
     """Return the turn under way, or None."""
     try:
-        status = msgspec.json.decode(path.read_bytes(), type=TurnStatus)
+        status = msgspec.json.decode(read_plain(path, NOTE_BYTES), type=TurnStatus)
     except (OSError, msgspec.MsgspecError):
         return None
     return status if status.doing else None

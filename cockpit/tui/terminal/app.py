@@ -14,6 +14,7 @@ from textual._compositor import CompositorUpdate
 from textual.app import App
 from textual.screen import Screen
 
+from cockpit.session.plain_file import open_to_append
 from cockpit.tui.plain import plain
 from cockpit.tui.terminal import clipboard
 from cockpit.tui.terminal.keyboard import Keyboard
@@ -125,8 +126,8 @@ class TerminalApp(App[int]):
 def _keep(path: Path, text: str) -> Path:
     """Append to the file, or to a temporary file if it cannot be written. Returns the path."""
     try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(text)
+        with open_to_append(path, 0o640) as file:
+            file.write(text.encode())
     except OSError:
         descriptor, name = tempfile.mkstemp(prefix="cockpit-screen-", suffix=".log")
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

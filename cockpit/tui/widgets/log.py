@@ -11,6 +11,7 @@ from textual import events
 from textual.strip import Strip
 
 from cockpit.core.metric import DEFAULT_NAME
+from cockpit.session.plain_file import open_plain
 from cockpit.tui.actions.effects import Problem, SearchStep
 from cockpit.tui.figures import count
 from cockpit.tui.log_index import LogIndex
@@ -238,7 +239,7 @@ class Log(Pane, can_focus=True):
         if self.file is None:
             raise Problem("no log is shown")
         try:
-            with self.file.path.open("rb") as source, target.open("xb") as copy:
+            with open_plain(self.file.path) as source, target.open("xb") as copy:
                 while chunk := source.read(1 << 20):
                     copy.write(chunk)
         except FileExistsError as error:
