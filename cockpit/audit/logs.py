@@ -98,7 +98,7 @@ def _logs(folder: Path) -> Iterator[Path]:
     for where, folders, names in walk(str(folder)):
         folders[:] = [name for name in folders if not name.startswith(".")]
         paths = (Path(where, name) for name in names)
-        yield from (path for path in paths if path.suffix in SUFFIXES and path.is_file())
+        yield from (path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file())
 
 
 def _nothing_claimed(groups: list[Group]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from cockpit.audit.claims import Audit, AuditError, Group, judged
-from cockpit.core.metric import VAL_BPB, Metric
+from cockpit.core.metric import DEFAULT_NAME, VAL_BPB, Metric
 
 TRACKS_NAMED = 4
 """The most tracks that are named in a sentence."""
@@ -27,14 +27,17 @@ class Record(msgspec.Struct, frozen=True):
 def audit_repeats(path: Path, metric: Metric = VAL_BPB) -> Audit:
     """Judge each record of the list against the one before. Raises AuditError."""
     try:
-        records = msgspec.convert(json.loads(path.read_bytes()), list[Record])
+        records = msgspec.convert(json.loads(path.read_bytes(), object_pairs_hook=_once), list[Record])
     except (ValueError, RecursionError) as error:
         raise AuditError(f"{path} is not a list of repeats: {' '.join(str(error).split())}") from None
     tracks: dict[str, list[Group]] = {}
     findings = []
     for record in records:
         before = tracks.setdefault(record.record.partition("/")[0], [])
-        before.append(Group(record.record, tuple(map(metric.score, record.values)), record.step))
+        problem = ""
+        if metric.name == DEFAULT_NAME and min(record.values, default=1.0) <= 0:
+            problem = f"{record.record} has a val_bpb of {min(record.values):g}, which is impossible"
+        before.append(Group(record.record, tuple(map(metric.score, record.values)), record.step, problem))
         if len(before) > 1:
             findings.append(judged(before[-1], before[-2], metric))
     if not findings:
@@ -44,3 +47,12 @@ def audit_repeats(path: Path, metric: Metric = VAL_BPB) -> Audit:
         f"{len(alone)} of {len(tracks)} tracks hold one record, which claims nothing: {', '.join(alone[:TRACKS_NAMED])}"
     )
     return Audit(findings, [noted + (" and others" if len(alone) > TRACKS_NAMED else "")] if alone else [])
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return an object of JSON. Raises ValueError for a key that it has twice: each reader would take another value."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        again = next(key for at, (key, _) in enumerate(pairs) if key in dict(pairs[:at]))
+        raise ValueError(f"an object has the key {again!r} twice")
+    return found

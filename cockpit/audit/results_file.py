@@ -40,6 +40,8 @@ STATUSES = {KEEP, DISCARD, CRASH}
 STATUSES_NAMED = 4
 """The most other statuses that are named in a sentence."""
 CLAIM_CHARS = 80
+LEAST_NAME = 7
+"""Characters from which a name that another begins with is of the same commit."""
 IMPLAUSIBLE_BELOW = 0.3
 """val_bpb below which a score is implausible: English text has about 0.6 to 0.9 bits a byte."""
 _SEED = re.compile(r"seed", re.IGNORECASE)
@@ -94,7 +96,8 @@ def audit_results(path: Path, metric: Metric = VAL_BPB) -> Audit:
 
 
 def _findings(path: Path, rows: list[ResultRow], history: History | None, metric: Metric) -> Audit:
-    runs = _runs(rows, metric)
+    names = _names(rows)
+    runs = _runs(rows, names, metric)
     noise, most = _noise(rows, runs, metric), max((row.decimals for row in rows), default=0)
     findings: list[Finding] = []
     last: ResultRow | None = None
@@ -120,7 +123,7 @@ def _findings(path: Path, rows: list[ResultRow], history: History | None, metric
                 reason = f"{named}: nothing shows what ran"
                 findings.append(Finding(claim, Judgement.NOT_SHOWN, reason))
             else:
-                findings.append(_judged(claim, row, last, runs, noise, max(1, tried), most, metric))
+                findings.append(_judged(claim, row, last, runs, names, noise, max(1, tried), most, metric))
         last, seen, tried = row, row if is_there else seen, 0
     strange = sorted({row.status for row in rows} - STATUSES)
     other = (
@@ -157,10 +160,10 @@ def _hurried(rows: list[ResultRow], history: History | None) -> str:
 
 
 def _judged(
-    claim: str, row: ResultRow, last: ResultRow, runs: dict[str, set[float]], noise: tuple[float, str], tried: int,
-    most_decimals: int, metric: Metric,
+    claim: str, row: ResultRow, last: ResultRow, runs: dict[str, set[float]], names: dict[str, str],
+    noise: tuple[float, str], tried: int, most_decimals: int, metric: Metric,
 ) -> Finding:  # fmt: skip
-    (mine, of_mine), (its, of_its) = (_value(one, runs) for one in (row, last))
+    (mine, of_mine), (its, of_its) = (_value(one, runs, names) for one in (row, last))
     gain, (sd, source) = mine - its, noise
     told = f"{metric.signed(gain)} against line {last.number}"
     if of_mine > 1:
@@ -182,18 +185,28 @@ def _unit(row: ResultRow, most_decimals: int) -> float:
     return 10.0**-most_decimals if row.decimals >= most_decimals - 1 else 10.0**-row.decimals
 
 
-def _runs(rows: list[ResultRow], metric: Metric) -> dict[str, set[float]]:
+def _names(rows: list[ResultRow]) -> dict[str, str]:
+    """Return the name of each commit by all that the file has for it: a1b2c3d for A1B2C3D4E5 if it has both."""
+    found: dict[str, str] = {}
+    shortest = "-"
+    for name in sorted({row.commit.lower() for row in rows}):
+        shortest = shortest if len(shortest) >= LEAST_NAME and name.startswith(shortest) else name
+        found[name] = shortest
+    return {row.commit: found[row.commit.lower()] for row in rows}
+
+
+def _runs(rows: list[ResultRow], names: dict[str, str], metric: Metric) -> dict[str, set[float]]:
     """Return the scores of each commit. A line that was copied is one run."""
     found: dict[str, set[float]] = {}
     for row in rows:
         if row.status != CRASH and row.commit and math.isfinite(row.value) and (row.value > 0 or metric != VAL_BPB):
-            found.setdefault(row.commit, set()).add(row.value)
+            found.setdefault(names[row.commit], set()).add(row.value)
     return found
 
 
-def _value(row: ResultRow, runs: dict[str, set[float]]) -> tuple[float, int]:
+def _value(row: ResultRow, runs: dict[str, set[float]], names: dict[str, str]) -> tuple[float, int]:
     """Return the mean score of a line's commit, and its number of runs."""
-    values = runs.get(row.commit) or {row.value}
+    values = runs.get(names[row.commit]) or {row.value}
     return fmean(values), len(values)
 
 

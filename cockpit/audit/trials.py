@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from cockpit.audit.claims import AuditError
-from cockpit.audit.results_tsv import CRASH, ResultRow, read_rows
+from cockpit.audit.results_tsv import CRASH, ResultRow, number_of, read_rows
 from cockpit.core.model import Value
 from cockpit.core.nearest import did_you_mean
 from cockpit.core.plausible import is_plausible
@@ -156,9 +156,8 @@ def _literal(text: str | None) -> object:
         return ""
     if text in ("True", "true", "False", "false"):
         return text.lower() == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+    try:
+        number = number_of(text)
+    except ValueError:
+        return text
+    return int(number) if number.is_integer() and text.strip().lstrip("+-").isdecimal() else number

@@ -1,5 +1,6 @@
 """The audit of results from elsewhere: each claimed gain real, not shown or invalid, and bad input in one sentence."""
 
+import gzip
 import json
 import random
 import re
@@ -305,6 +306,10 @@ def test_a_first_keep_with_an_impossible_value_is_invalid(tmp_path: Path) -> Non
         ("a.tsv", "commit\tval_bpb\tstatus\nabc\t1\tkeep\n", "holds no keep after its first one"),
         ("a.csv", 'commit,val_bpb,status,idea\na,1,keep,"open\nb,0.9,keep,b\n', "unexpected end of data"),
         ("folder/a.log", "nothing\n", "prints a val_bpb"),
+        ("a.json", '[{"record": "x/1", "values": [1], "values": [2]}]', "an object has the key 'values' twice"),
+        ("a.tsv", "commit val_bpb status\na 0.9 keep\n", "has blank space between its columns"),
+        ("a.csv", "commit,val_bpb,status\na,0,9979,keep\n", "line 2 has more cells than the first line"),
+        ("a.tsv", "\x1f", "has no column val_bpb"),
         ("missing", None, "there is no"),
     ],
 )
@@ -316,3 +321,9 @@ def test_bad_input_is_one_sentence(tmp_path: Path, name: str, text: str | None, 
     with pytest.raises(AuditError, match=re.escape(words)) as error:
         audited(path.parent if name.startswith("folder") else path)
     assert "\n" not in str(error.value)
+
+
+def test_a_compressed_table_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "results.tsv").write_bytes(gzip.compress(b"commit\tval_bpb\tstatus\n"))
+    with pytest.raises(AuditError, match="it is compressed; unpack it first"):
+        audited(tmp_path)
