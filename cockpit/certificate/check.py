@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from cockpit.certificate.body import FORMAT
 from cockpit.certificate.sign import Certificate, CertificateError, read
 from cockpit.core.metric import signed
 from cockpit.core.paired_runs import paired_words
@@ -37,14 +38,17 @@ def check(path: Path, repo: Path | None) -> Checked:
 
 def _checked(found: Certificate, path: Path, repo: Path | None) -> Checked:
     body = found.body
+    if body["format"] != FORMAT or isinstance(body["format"], bool):
+        raise CertificateError(f"{path} is of format {body['format']!r}, and this cockpit reads {FORMAT}: upgrade")
     fingerprint = hashlib.sha256(body["key"].encode()).hexdigest()[:16]
     proves = [f"the file is as it was signed by the key {fingerprint}"]
     lacks: list[str] = []
     if repo is None:
         lacks.append("the code: no repository is here")
+    elif not (named := _check_code(body, repo)):
+        lacks.append("the code: the certificate has no hash of it")
     else:
-        _check_code(body, repo)
-        proves.append(f"commit {body['commit'][:12]} in {repo} holds {_named(body)} of its hashes")
+        proves.append(f"commit {body['commit'][:12]} in {repo} holds {named} of its hashes")
     if _check_ledger(found, path):
         events = body["ledger"]["events"]
         proves.append(f"the session's ledger has the same {events} events, by their chain, and this digest after them")
@@ -55,36 +59,31 @@ def _checked(found: Certificate, path: Path, repo: Path | None) -> Checked:
     if body["rescore"] is None:
         lacks.append("the score: it is the word of its own runs")
     else:
-        proves.append(
-            f"the scorer computed {_score(body['rescore'])} outside the run, {len(body['probes'])} probes passed"
-        )
+        score = f"{_score(body['rescore'])} outside the run, {len(body['probes'])} probes passed"
+        proves.append(f"its signer states that the scorer computed {score}")
     lacks += body["unchecked"]
     lacks.append("that the machine, its owner or its clock were honest: the signer could have run other software")
     return Checked(keep_summary(body), found.digest, proves, lacks)
 
 
-def _check_code(body: dict[str, Any], repo: Path) -> None:
+def _check_code(body: dict[str, Any], repo: Path) -> str:
+    """Compare the code of the commit with the hashes. Returns the files that have one, in words; empty for none."""
     store = None
     try:
         script = body.get("script", "train.py")
         prepare = (PurePosixPath(script).parent / "prepare.py").as_posix()
         store = VariantStore(repo, body["session"], files=body.get("files") or (script,))
-        hashes = {script: body["train_sha256"], prepare: body["prepare_sha256"], **body.get("files_sha256", {})}
-        for name, wanted in hashes.items():
-            if wanted and hashlib.sha256(store.source(body["commit"], name).encode()).hexdigest() != wanted:
+        hashes = [(script, body["train_sha256"]), *body.get("files_sha256", {}).items()]
+        hashes = [(name, wanted) for name, wanted in (*hashes, (prepare, body["prepare_sha256"])) if wanted]
+        for name, wanted in hashes:
+            if hashlib.sha256(store.source(body["commit"], name).encode()).hexdigest() != wanted:
                 raise CertificateError(f"{name} of commit {body['commit'][:12]} in {repo} is not the certified one")
+        return "the " + " and ".join(dict.fromkeys(name for name, _ in hashes)) if hashes else ""
     except VariantError as error:
         raise CertificateError(f"the certified code is not in {repo}: {error}") from error
     finally:
         if store is not None:
             store.close()
-
-
-def _named(body: dict[str, Any]) -> str:
-    """Return the certified files in words."""
-    script = PurePosixPath(body.get("script", "train.py"))
-    prepare = [(script.parent / "prepare.py").as_posix()] if body["prepare_sha256"] else []
-    return "the " + " and ".join([script.as_posix(), *body.get("files_sha256", {}), *prepare])
 
 
 def _check_ledger(found: Certificate, path: Path) -> bool:

@@ -77,13 +77,24 @@ def read(path: Path) -> Certificate:
     try:
         found = msgspec.convert(json.loads(data), Certificate)
         text = canonical(found.body)
-        key = Ed25519PublicKey.from_public_bytes(base64.b64decode(found.body["key"], validate=True))
-        key.verify(base64.b64decode(found.signature, validate=True), text)
+        key = Ed25519PublicKey.from_public_bytes(_decoded(found.body["key"]))
+        key.verify(_decoded(found.signature), text)
     except (ValueError, TypeError, KeyError, RecursionError, msgspec.MsgspecError, InvalidSignature):
         raise changed from None
     if found.digest != hashlib.sha256(text).hexdigest() or data != _text(found):
         raise changed
     return found
+
+
+def _decoded(text: str) -> bytes:
+    """Return the bytes of a text in base64. Raises ValueError for one of their other spellings.
+
+    The last character has bits that decoders leave out, so several spellings have the same bytes.
+    """
+    data = base64.b64decode(text, validate=True)
+    if base64.b64encode(data).decode() != text:
+        raise ValueError(text)
+    return data
 
 
 def canonical(body: dict[str, Any]) -> bytes:

@@ -39,6 +39,38 @@ def test_a_signed_body_that_names_other_code_is_one_sentence(
     assert "\n" not in str(error.value) and "\x00" not in str(error.value)
 
 
+def test_a_body_without_hashes_proves_no_code(file: Path, tmp_path: Path, repo: Path) -> None:
+    none = {"train_sha256": "", "prepare_sha256": "", "files_sha256": {}}
+    found = check(signed(file, tmp_path, none), repo)
+    assert "the code: the certificate has no hash of it" in found.does_not_prove
+    assert not any("of its hashes" in line for line in found.proves)
+    found = check(signed(file, tmp_path, {"prepare_sha256": "", "files_sha256": {}}), repo)
+    assert any(line.endswith("holds the train.py of its hashes") for line in found.proves)
+
+
+def test_a_second_hash_of_a_file_does_not_hide_the_first(file: Path, tmp_path: Path, repo: Path) -> None:
+    right = read(file).body["train_sha256"]
+    both = {"train_sha256": "0" * 64, "files_sha256": {"train.py": right}}
+    with pytest.raises(CertificateError, match="is not the certified one"):
+        check(signed(file, tmp_path, both), repo)
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None, True, 1.5, -1])
+def test_a_certificate_of_another_format_is_one_sentence(
+    version: object, file: Path, tmp_path: Path, repo: Path
+) -> None:
+    with pytest.raises(CertificateError, match=r"is of format .*, and this cockpit reads 1: upgrade"):
+        check(signed(file, tmp_path, {"format": version}), repo)
+
+
+def test_a_score_in_a_certificate_is_the_word_of_its_signer(file: Path, tmp_path: Path, repo: Path) -> None:
+    """Sign a score that no scorer computed with a key of one's own."""
+    score = read(file).body["rescore"] | {"public_bpb": 0.1}
+    found = check(signed(file, tmp_path, {"rescore": score}), repo)
+    [line] = [line for line in found.proves if "0.1000" in line]
+    assert line.startswith("its signer states that")
+
+
 ODD = "\x1b[2Je0001\r\nproves: everything"
 
 
