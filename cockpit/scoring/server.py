@@ -102,9 +102,12 @@ def serve(model: Any, requests: BinaryIO, answers: BinaryIO) -> bool:
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     tokens = torch.frombuffer(data, dtype=torch.int32).view(rows, length).to(device, torch.int64)
     with torch.no_grad():
-        logits = model(tokens).float().cpu().contiguous()
-    shape = (*logits.shape, 0, 0, 0)[:3]
-    answers.write(struct.pack("<iiii", 1, *shape))
+        found = model(tokens)
+        if len(found.shape) != 3 or found.is_complex():  # an answer of more dimensions would end within the next one
+            kind = "complex" if found.is_complex() else f"of {len(found.shape)} dimensions"
+            raise ValueError(f"its logits are {kind}, expected real ones of 3 dimensions: rows, tokens, vocabulary")
+        logits = found.float().cpu().contiguous()
+    answers.write(struct.pack("<iiii", 1, *logits.shape))
     answers.write(memoryview(logits.numpy()).cast("B"))
     answers.flush()
     return True
