@@ -2,18 +2,20 @@
 
     python -m benchmarks.leaks             30 seconds of training, two minutes of a processor in all
 
-A dense leak is in every token, with a weight. A rare one reads some tokens; its share of scored runs that find it is
-drawn from the losses of the trained model, with the scorer's own weights of rows and places.
+A dense leak is in every token, with a weight. A rare one reads some tokens. Probes of it are drawn as the scorer draws
+them, from the logits of the trained model, and the share of scored runs that find it follows from the share of probes.
 """
 
 import json
 import math
 import os
+import random
 import shutil
 import subprocess
 import sys
 import tempfile
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,11 @@ import torch
 
 from benchmarks.first_run import ROOT
 from cockpit.redteam.variants import LOGITS
-from cockpit.scoring import asking, feeder
+from cockpit.scoring import asking, feeder, probes
 from cockpit.session import corpus
 
-DRAWS = 200
+DRAWS = 100
+"""Probes that are drawn of each kind for each leak."""
 ROWS_AT_ONCE = 4
 FULL = "            return F.scaled_dot_product_attention(q, k, v, is_causal=True)\n"
 AHEAD = LOGITS + (
@@ -70,21 +73,22 @@ def measure(place: Path) -> None:
     public, _, sealed = feeder.read_rows(text, sealed=True)
     rows = torch.cat((public, sealed)).long()
     counted = text.counted(rows)
-    honest = losses_of(source_of(place), rows)
-    shares = torch.bincount(rows.flatten(), minlength=text.vocabulary) / rows.numel()
-    rarity = torch.where(counted, -torch.log(shares[rows[:, 1:]]), -math.inf)
+    model = model_of(source_of(place))
+    honest = losses_of(model, rows)
 
     def gain(losses: Any) -> float:
         own, usual = (float((one * counted)[: len(public)].sum()) for one in (losses, honest))
         return 1 - own / usual
 
-    for what, leaked in rare_leaks(honest, rarity, counted).items():
-        found = found_by(honest, leaked, rarity, len(public))
-        print(f"{what}: gains {gain(leaked):.2%}, found by {found:.2f} of the scored runs", flush=True)
-    for what, (anchor, leak) in DENSE.items():
-        source = source_of(place, anchor, leak)
+    for what, leak in RARE.items():
+        leaky = Leaky(model, text, leak, rows)
+        found = found_by(leaky, rows, len(public), text)
+        gained = gain(torch.stack([leaky.losses(one, row) for one, row in zip(honest, rows, strict=True)]))
+        print(f"{what}: gains {gained:.2%}, found by {found:.2f} of the scored runs", flush=True)
+    for what, (anchor, dense) in DENSE.items():
+        source = source_of(place, anchor, dense)
         failed = scored(place, what, source).get("failed", "not found")
-        print(f"{what}: gains {gain(losses_of(source, rows)):.3%}, {failed}", flush=True)
+        print(f"{what}: gains {gain(losses_of(model_of(source), rows)):.3%}, {failed}", flush=True)
 
 
 def source_of(place: Path, anchor: str = "", leak: str = "") -> str:
@@ -92,12 +96,16 @@ def source_of(place: Path, anchor: str = "", leak: str = "") -> str:
     return source.replace(anchor, leak) if anchor else source
 
 
-def losses_of(source: str, rows: Any) -> Any:
-    """Return the losses of the trained model behind a train.py."""
+def model_of(source: str) -> Any:
+    """Return the trained model behind a train.py."""
     train = types.ModuleType("train")
     sys.modules["train"] = train
     exec(compile(source, "train.py", "exec"), vars(train))
-    model, loss, found = train.load_model("model.pt").eval(), torch.nn.functional.cross_entropy, []
+    return train.load_model("model.pt").eval()
+
+
+def losses_of(model: Any, rows: Any) -> Any:
+    loss, found = torch.nn.functional.cross_entropy, []
     with torch.no_grad():
         for some in rows.split(ROWS_AT_ONCE):
             found.append(loss(model(some[:, :-1]).transpose(1, 2), some[:, 1:], reduction="none"))
@@ -123,42 +131,107 @@ def scored(place: Path, what: str, source: str) -> dict[str, Any]:
     return found
 
 
-def rare_leaks(losses: Any, rarity: Any, counted: Any) -> dict[str, Any]:
-    """Return the losses under leaks that read some tokens: all of them, or the most surprising ones of each row."""
-    chance = torch.rand(losses.shape, generator=torch.Generator().manual_seed(0))
-    ranks = torch.where(counted, losses, -1.0)[:, :-1].argsort(1, descending=True).argsort(1)
-    ranks = torch.nn.functional.pad(ranks, (0, 1), value=losses.shape[1])
-    unsure = torch.minimum(losses, rarity.clamp(min=0))
-    return {
-        "all of one row in 64": torch.where(torch.arange(len(losses))[:, None] % 64 == 5, 0.05, losses),
-        "one place in a hundred": torch.where(chance < 0.01, 0.05, losses),
-        "one place in two hundred": torch.where(chance < 0.005, 0.05, losses),
-        "the worst place of a row": torch.where(ranks < 1, 0.05, losses),
-        "the two worst, by 6 nats": torch.where(ranks < 2, losses - 6, losses),
-        "the two worst, to their share of the text": torch.where(ranks < 2, unsure, losses),
-        "the four worst, to their share of the text": torch.where(ranks < 4, unsure, losses),
-        "the eight worst, to their share of the text": torch.where(ranks < 8, unsure, losses),
-    }
+Leak = Callable[[Any, Any, Any], Any]
+"""From the losses of a row's next tokens, the logarithms of their rarity and the row's tokens: the losses it leaves."""
 
 
-def found_by(losses: Any, leaked: Any, rarity: Any, sealed_from: int) -> float:
-    """Return the share of draws in which a probe is at a place that the leak reads."""
-    read = (losses - leaked).abs()[:, :-1] > feeder.TOLERANCE_SDS * float(losses.std())
-    odds = torch.stack([feeder.odds(one) for one in rarity - leaked])
-    sealed = len(losses) - sealed_from
-    of_text = torch.tensor([0.5 / sealed_from] * sealed_from + [0.5 / sealed] * sealed)
-    suspects, others = (round(feeder.PROBED_ROWS * share) for share in (feeder.SUSPECT_SHARE, feeder.SAME_SHARE))
-    anywhere = feeder.PROBED_ROWS - suspects - others
-    generator, hits = torch.Generator().manual_seed(1), 0
-    for _ in range(DRAWS):
-        rows = torch.multinomial(of_text * odds.sum(1), suspects, generator=generator)
-        places = torch.multinomial(odds[rows], 1, generator=generator)[:, 0]
-        left = of_text.clone()
-        left[rows] = 0
-        more = torch.multinomial(left, anywhere, generator=generator)
-        at = torch.randint(read.shape[1], (anywhere,), generator=generator)
-        hits += bool(read[rows, places].any() or read[more, at].any())
-    return hits / DRAWS
+def some_places(share: int) -> Leak:
+    """Read one place in `share`, chosen by its number and its token."""
+    return lambda losses, rarity, tokens: torch.where(
+        (131 * torch.arange(len(losses)) + 31 * tokens) % share == 5, 0.05, losses
+    )
+
+
+def worst(count: int, to: Callable[[Any, Any], Any]) -> Leak:
+    """Read the most surprising tokens of a row."""
+    return lambda losses, rarity, tokens: torch.where(
+        losses >= losses.topk(count).values[-1], to(losses, rarity), losses
+    )
+
+
+def above(least: float, below: float = math.inf) -> Leak:
+    """Read the tokens whose losses lie between two bounds."""
+    return lambda losses, rarity, tokens: torch.where(
+        (losses >= least) & (losses < below), share_of_text(losses, rarity), losses
+    )
+
+
+def share_of_text(losses: Any, rarity: Any) -> Any:
+    return torch.minimum(losses, rarity)
+
+
+RARE: dict[str, Leak] = {
+    "nothing": lambda losses, rarity, tokens: losses,
+    "all of one row in 64": lambda losses, rarity, tokens: (
+        torch.full_like(losses, 0.05) if int(tokens[:8].sum()) % 64 == 5 else losses
+    ),
+    "one place in a hundred": some_places(100),
+    "one place in two hundred": some_places(200),
+    "the worst place of a row": worst(1, lambda losses, rarity: torch.full_like(losses, 0.05)),
+    "the two worst, by 6 nats": worst(2, lambda losses, rarity: (losses - 6).clamp(min=0.05)),
+    "the two worst, to their share of the text": worst(2, share_of_text),
+    "the four worst, to their share of the text": worst(4, share_of_text),
+    "those with a loss above 9, to their share of the text": above(9.0),
+    "those with a loss above 11, to their share of the text": above(11.0),
+    "those with a loss of 9 to 9.5, to their share of the text": above(9.0, 9.5),
+}
+
+
+class Leaky:
+    """The trained model with a leak of some next tokens."""
+
+    def __init__(self, model: Any, text: Any, leak: Leak, rows: Any) -> None:
+        self._model, self._leak = model, leak
+        self._rarity = -torch.log(torch.bincount(rows.flatten(), minlength=text.vocabulary) / rows.numel())
+        self._sizes = text.token_bytes
+
+    def losses(self, losses: Any, row: Any) -> Any:
+        """Return the losses of a row (its tokens and one more) under the leak, given those without it."""
+        following = row[1:-1]
+        read = torch.where(self._sizes[following] > 0, losses[:-1], 0.0)
+        left = self._leak(read, self._rarity[following], row[:-2])
+        return torch.cat((torch.where(left != read, left, losses[:-1]), losses[-1:]))
+
+    def logits(self, inputs: Any) -> Any:
+        """Return the logarithms of the probabilities of a row's tokens under the leak."""
+        with torch.no_grad():
+            found = torch.log_softmax(self._model(inputs[None])[0].float(), 1)
+        following = inputs[1:, None]
+        honest = -found[:-1].gather(1, following)[:, 0]
+        left = self.losses(torch.cat((honest, honest[:1])), torch.cat((inputs, inputs[:1])))[:-1]
+        odds = -left - torch.log(-torch.expm1(-left.clamp(min=1e-6))) + torch.log(-torch.expm1(-honest.clamp(min=1e-6)))
+        found[:-1] = found[:-1].scatter(1, following, torch.where(left != honest, odds, -honest)[:, None])
+        return found
+
+
+def found_by(leaky: Leaky, rows: Any, sealed_from: int, text: Any) -> float:
+    """Return the share of scored runs in which a probe finds a leak, from the share of single probes that do."""
+    chance, asked = random.Random(1), probes.Asked(rows, text, random.Random(2))
+    sealed, missed = len(rows) - sealed_from, 1.0
+    for row, one in enumerate(rows):
+        asked.score(row, leaky.logits(one[:-1]))
+    tolerance = probes.TOLERANCE_SDS * float(asked.losses.std())
+    of_text = [0.5 / sealed_from] * sealed_from + [0.5 / sealed] * sealed
+    suspects, same = (round(probes.PROBED_ROWS * share) for share in (probes.SUSPECT_SHARE, probes.SAME_SHARE))
+    for kind, count in ((probes.SUSPECT, suspects), (probes.ANYWHERE, probes.PROBED_ROWS - suspects - same)):
+        suspect = kind == probes.SUSPECT
+        weights = [one * (float(asked.odds(row).sum()) if suspect else 1.0) for row, one in enumerate(of_text)]
+        hits = sum(
+            is_found(leaky, asked, row, kind, tolerance, text)
+            for row in chance.choices(range(len(rows)), weights, k=DRAWS)
+        )
+        missed *= (1 - hits / DRAWS) ** count
+    return 1 - missed
+
+
+def is_found(leaky: Leaky, asked: probes.Asked, row: int, kind: int, tolerance: float, text: Any) -> bool:
+    """Return True if a probe of the row moves a loss before its ending, or that of the ending's first token."""
+    ending, inputs = asked.ending(row, kind), asked.rows[row, :-1].clone()
+    inputs[ending.cut :] = asked.rows[ending.row, ending.cut : -1]
+    probe = asked.probe(row, ending, leaky.logits(inputs))
+    counted = text.counted(asked.rows[row : row + 1])[0]
+    moved = (torch.where(counted, probe.losses - asked.losses[row], 0)[: ending.cut]).abs()
+    return bool((moved > tolerance).any()) or abs(probe.moved) > tolerance
 
 
 if __name__ == "__main__":

@@ -139,7 +139,7 @@ CHEATS = (
     reaches(
         "scorer-that-waits", "the code of the scorer, to change it before it runs",
         "import cockpit.scoring as scoring\n"
-        "for name in ('feeder.py', 'server.py', 'asking.py', '__init__.py'):\n"
+        "for name in ('feeder.py', 'server.py', 'asking.py', 'probes.py', '__init__.py'):\n"
         "    path = os.path.join(os.path.dirname(scoring.__file__), name)\n"
         "    try:\n"
         "        open(path, 'r+b').close()\n"

@@ -228,8 +228,8 @@ CHEATS = (
          instead(EVALUATION, EVALUATION + "    val_bpb = min([val_bpb, *best])\n")),
     ),
     Variant(
-        "slow-clock", "counts half of the time that it trains",
-        (instead(CLOCK, "        trained_s += 0.5 * step_s\n"),),
+        "slow-clock", "counts a third of the time that it trains",
+        (instead(CLOCK, "        trained_s += step_s / 3\n"),),
     ),
     Variant(
         "smaller-recorded-time", "trains for three times the budget and prints the budget",

@@ -10,59 +10,30 @@ A script of its own: it runs in the environment of the researched repository, wh
 """
 
 import hashlib
-import itertools
 import json
 import math
 import os
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, PACKAGES)
 from cockpit.scoring.asking import ProbeFailed, ScoreProblem, Server  # noqa: E402
+from cockpit.scoring.probes import ask_all, check  # noqa: E402
 
 sys.path.remove(PACKAGES)
 
 LOGIT_BYTES_AT_MOST = 4 << 30
 """Logits received for the public text; a larger text is scored on a part of its rows."""
-BATCH_LOGIT_BYTES = 4 << 20
-"""Logits of one request. On a CPU 32 MB take a quarter longer: they do not fit into its caches."""
 SEALED_SHARE = 0.25
 """Tokens of the sealed shard per token of the public text."""
 LEAST_SEALED_ROWS = 32
 ROWS_PER_CHOSEN = 8
 """Rows that are packed for each one that is scored, where a part of the text is."""
-PROBED_ROWS = 256
-"""Rows that are asked twice: for their score in one process, as a probe in the other. Half of it without the sealed
-shard: the other runs of a test have their probes too."""
-SAME_SHARE = 0.125
-"""Share of them that the second gets unchanged; the others get another ending."""
-SUSPECT_SHARE = 0.4375
-"""Share of them whose ending is changed behind a token that the model predicted well for its rarity. A row and a place
-in it are chosen in proportion to the probability of the token over its share of the text."""
-SEALED_PROBES = 0.5
-"""Share of them on the sealed shard: a leak gains nothing where the sealed shard does not confirm it."""
-KNOWN_AT_MOST = 30.0
-"""Logarithm of that proportion at most: an absurd loss must not take all of it."""
-OTHER_ENDINGS = 8
-"""Rows of which one is taken whose next token differs."""
-LOSS_AT_MOST_GUESSES = 2.0
-"""Losses are clipped at this multiple of a uniform guess's loss before the standard deviation is taken."""
-TOLERANCE_SDS = 1e-3
-"""Difference of two losses that counts as none, in standard deviations of the losses."""
-NOISE_AT_MOST_SDS = 0.002
-"""Root mean square of the difference between two answers to the same rows, in the same unit, that is allowed on a
-processor. Half precision has none there, because all requests have one shape. Noise hides a leak of a tenth of it."""
-GPU_NOISE_AT_MOST_SDS = 0.02
-"""The same on a GPU, where it was not measured."""
-NOISE_FACTOR = 8.0
-"""Times that difference by which one loss may move."""
-MEAN_NOISE_FACTOR = 4.0
-"""Standard errors by which the mean loss before the cuts may rise."""
 PARTS = 32
 """Parts of a text whose scores are compared with another model's; LEAST_SEALED_ROWS gives each part a row."""
 MARKS = 64
@@ -267,162 +238,6 @@ class UpstreamText(Text):
         return batches
 
 
-class Probe(NamedTuple):
-    """A row that the other process has scored, and its losses here."""
-
-    row: int
-    cut: int
-    """Where the ending of another row begins; its length where it is unchanged."""
-    losses: Any
-
-
-class Pace(NamedTuple):
-    """The tokens that all processes were asked about, and the pace of their models."""
-
-    asked_tokens: int
-    tokens_per_s: float
-    """Per second of a processor, in the second half of the questions: before, a model may do other work."""
-
-
-SCORED, UNCHANGED, SUSPECT, ANYWHERE = range(4)
-"""Kinds of questions: for the score; and probes that change nothing, or the tokens behind a place."""
-
-
-def _ask(
-    servers: list[Server],
-    batches: list[list[tuple[int, int]]],
-    halves: list[list[int]],
-    rows: Any,
-    surprises: Any,
-    size: int,
-    chance: random.Random,
-) -> list[list[int]]:
-    """Send each process its batch of (row, kind), padded with other rows to `size`. Returns the cut of each row."""
-    import torch
-
-    cuts = []
-    for server, batch, own in zip(servers, batches, halves, strict=True):
-        some = [with_ending(rows, row, kind, surprises[row], chance) for row, kind in batch]
-        padding = [rows[row, :-1] for row in chance.choices(own, k=size - len(batch))]
-        server.ask(torch.stack([inputs for inputs, _ in some] + padding))
-        cuts.append([cut for _, cut in some])
-    return cuts
-
-
-def _take(
-    servers: list[Server], batches: list[list[tuple[int, int]]], cuts: list[list[int]], rows: Any, losses: Any
-) -> list[Probe]:
-    """Write the losses of the answers into `losses`, shape (rows, tokens). Returns the probes among them."""
-    import torch
-
-    probes = []
-    for server, batch, of_batch in zip(servers, batches, cuts, strict=True):
-        logits = server.answer()
-        for (row, kind), cut, of_row in zip(batch, of_batch, logits[: len(batch)], strict=True):
-            loss = torch.nn.functional.cross_entropy(of_row, rows[row, 1:], reduction="none")
-            if kind == SCORED:
-                losses[row] = loss
-            else:
-                probes.append(Probe(row, cut, loss))
-    return probes
-
-
-def ask_all(
-    servers: list[Server], rows: Any, sealed_from: int, text: Text, chance: random.Random
-) -> tuple[Any, list[Probe], Pace]:
-    """Return the loss in nats of each target (rows, tokens), the probes, and the pace of the models.
-
-    Rows from `sealed_from` on are of the sealed shard. Both kinds come in one random order and in the same batches, and
-    all processes answer at the same time: a model can tell a probe from its score neither by its process, nor by the
-    time, nor by the batch.
-    """
-    import torch
-
-    count, length = len(rows), rows.shape[1] - 1
-    order = chance.sample(range(count), count)
-    halves = [order[i :: len(servers)] for i in range(len(servers))]
-    losses, probes = torch.full((count, length), math.nan), list[Probe]()
-    probed = PROBED_ROWS // 2 if sealed_from < count else PROBED_ROWS // 4
-    shares = torch.bincount(rows.flatten(), minlength=text.vocabulary) / rows.numel()
-    rarity = torch.where(text.counted(rows), -torch.log(shares[rows[:, 1:]]), -math.inf)
-
-    def weight(row: int, kind: int) -> float:
-        """Return the chance of a row to be probed, up to a factor; a suspect has that of all its places."""
-        of_text = SEALED_PROBES / (count - sealed_from) if row >= sealed_from else (1 - SEALED_PROBES) / sealed_from
-        return of_text * (float(odds(rarity[row] - losses[row]).sum()) if kind == SUSPECT else 1.0)
-
-    asked = [
-        questions(own, halves[1 - i] if len(servers) > 1 else [], losses, weight, chance, probed)
-        for i, own in enumerate(halves)
-    ]
-    size = max(2, BATCH_LOGIT_BYTES // (4 * text.vocabulary * length))
-    done, left, half, half_s = 0, count, 0, used_s(servers)
-    while any(batches := [list(itertools.islice(one, size)) for one in asked]):
-        if not half and 2 * left <= count:
-            half, half_s = done, used_s(servers)
-        left -= sum(kind == SCORED for batch in batches for _, kind in batch)
-        done += 1
-        cuts = _ask(servers, batches, halves, rows, rarity - losses, size, chance)
-        probes += _take(servers, batches, cuts, rows, losses)
-    worked_s = used_s(servers) - half_s
-    of_batch = size * len(servers) * length
-    return losses, probes, Pace(done * of_batch, (done - half) * of_batch / worked_s if worked_s > 0 else 0.0)
-
-
-def used_s(servers: list[Server]) -> float:
-    return sum(server.used_s() for server in servers)
-
-
-def questions(
-    own: list[int],
-    others: list[int],
-    losses: Any,
-    weight: Callable[[int, int], float],
-    chance: random.Random,
-    probed: int = PROBED_ROWS // 2,
-) -> Iterator[tuple[int, int]]:
-    """Yield the rows that one process is asked about, each with its kind of question: its own, and probes of others.
-
-    A suspect place is one that the model predicted well, so its row is chosen among those that have been scored.
-    """
-    left, count = list(others), min(probed, len(others))
-    unchanged, suspect = min(count, max(1, int(SAME_SHARE * count))), int(SUSPECT_SHARE * count)
-    probes = [UNCHANGED] * unchanged + [SUSPECT] * suspect + [ANYWHERE] * (count - unchanged - suspect)
-    scored = iter(own)
-    for kind in chance.sample(probes + [SCORED] * len(own), len(probes) + len(own)):
-        if kind == SCORED:
-            yield next(scored), kind
-            continue
-        known = [row for row in left if not math.isnan(losses[row, 0])] if kind == SUSPECT else []
-        some, of_kind = (known, kind) if known else (left, ANYWHERE)
-        row = chance.choices(some, [weight(one, of_kind) for one in some])[0]
-        left.remove(row)
-        yield row, kind
-
-
-def odds(known: Any) -> Any:
-    """Return the probability of each next token of a row over its share of the text, never 0."""
-    return known[:-1].nan_to_num(-KNOWN_AT_MOST).clamp(-KNOWN_AT_MOST, KNOWN_AT_MOST).exp()
-
-
-def with_ending(rows: Any, row: int, kind: int, known: Any, chance: random.Random) -> tuple[Any, int]:
-    """Return a row as it is asked, and the token from which it has the ending of another row.
-
-    A leak of the next token alone shows at the changed token alone. `known` is higher for tokens that the model knew
-    better than their rarity tells: that is where a leak would be.
-    """
-    inputs, length = rows[row, :-1].clone(), rows.shape[1] - 1
-    if kind in (SCORED, UNCHANGED):
-        return inputs, length
-    at = chance.randrange(length - 1)
-    if kind == SUSPECT and not math.isnan(known[0]):
-        at = chance.choices(range(length - 1), odds(known).tolist())[0]
-    some = chance.choices(range(len(rows)), k=OTHER_ENDINGS)
-    others = [other for other in some if rows[other, at + 1] != inputs[at + 1]]
-    inputs[at + 1 :] = rows[others[0] if others else row, at + 1 : -1]
-    return inputs, at + 1
-
-
 def bits_per_byte(losses: Any, rows: Any, text: Text) -> tuple[float, float]:
     """Return the score of these losses, as `evaluate_bpb` defines it, and its standard error over rows."""
     import torch
@@ -447,52 +262,6 @@ def marks(losses: Any) -> list[float]:
     """Return some of the losses, at the same places of the text for every model."""
     flat = losses.flatten()
     return [round(float(flat[i * MARK_STRIDE % len(flat)]), 4) for i in range(MARKS)]
-
-
-def check(probes: list[Probe], losses: Any, rows: Any, text: Text, server: Server, chance: random.Random) -> None:
-    """Compare what the probes found with the losses of the score. Raises ProbeFailed with the broken rule.
-
-    Only targets that count in the score are compared: a model may give the others any loss.
-    """
-    import torch
-
-    counted, length = text.counted(rows), losses.shape[1]
-    moved = [torch.where(counted[one.row], one.losses - losses[one.row], 0).nan_to_num(math.inf) for one in probes]
-    unchanged = [change for one, change in zip(probes, moved, strict=True) if one.cut == length]
-    spread = float(losses[counted].clamp(max=LOSS_AT_MOST_GUESSES * math.log(text.vocabulary)).std()) + 1e-6
-    noise = float(torch.stack(unchanged).square().mean().sqrt())
-    most = (GPU_NOISE_AT_MOST_SDS if text.on_gpu else NOISE_AT_MOST_SDS) * spread
-    if noise > most:
-        raise ProbeFailed(_difference(server, rows, most, noise, chance))
-    allowed = max(TOLERANCE_SDS * spread, NOISE_FACTOR * noise)
-    rises = []
-    for one, change in zip(probes, moved, strict=True):
-        if one.cut == length:
-            continue
-        early = torch.nonzero(change[: one.cut].abs() > allowed)
-        if len(early):
-            raise ProbeFailed(f"attends to the future: logits at {int(early[-1])} moved when token {one.cut} changed")
-        rises.append(float(change[one.cut - 1]))
-    if not rises:
-        return
-    rise, least = sum(rises) / len(rises), MEAN_NOISE_FACTOR * noise / math.sqrt(len(rises))
-    if rise > max(TOLERANCE_SDS * spread, least):
-        raise ProbeFailed(f"attends to the future: losses rose by {rise:.2g} where the next token changed")
-
-
-def _difference(server: Server, rows: Any, allowed: float, noise: float, chance: random.Random) -> str:
-    """Return why two answers to the same rows differ, after asking further."""
-    asked, answers = rows[:, :-1], []
-    some, others = (asked[chance.choices(range(len(rows)), k=8)] for _ in range(2))
-    others[[0, -1]] = some[[0, -1]]  # a row may be mixed with those before it alone
-    for request in (some, some, others):
-        server.ask(request)
-        answers.append(server.answer())
-    if float((answers[0] - answers[1]).abs().max()) > allowed:
-        return f"answers the same rows differently: losses moved by {noise:.2g}"
-    if float((answers[0][[0, -1]] - answers[2][[0, -1]]).abs().max()) > allowed:
-        return f"mixes the rows of a batch: losses moved by {noise:.2g} beside other rows"
-    return f"remembers earlier rows: losses moved by {noise:.2g} in another order"
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from statistics import fmean
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 import torch
 
-from cockpit.scoring import asking, feeder
+from cockpit.scoring import asking, feeder, probes
 from tests.scoring.conftest import MODEL, ROOT, Score, environment
 
 pytestmark = pytest.mark.timeout(240)
@@ -249,31 +250,43 @@ class Asked:
         return asked + 10.0 * bool(asked)
 
 
+def text_of(vocabulary: int) -> Any:
+    """Return a text all of whose tokens count."""
+
+    def counted(rows: Any) -> Any:
+        return torch.ones_like(rows[:, 1:], dtype=torch.bool)
+
+    return SimpleNamespace(vocabulary=vocabulary, counted=counted, on_gpu=False)
+
+
 def test_a_place_that_the_model_knows_too_well_is_a_suspect() -> None:
     """Predict two tokens of a row far better than their rarity tells, as a leak would."""
     chance = random.Random(1)
-    known = torch.zeros(256)
-    known[[40, 90]] = 6.0
     rows = torch.tensor([[chance.randrange(1024) for _ in range(257)] for _ in range(40)])
-    cuts = [feeder.with_ending(rows, 3, feeder.SUSPECT, known, chance)[1] for _ in range(200)]
+    asked, logits = probes.Asked(rows, text_of(1024), chance), torch.zeros(256, 1024)
+    for place in (40, 90):
+        logits[place, rows[3, place + 1]] = 8.0
+    cuts = []
+    for _ in range(200):
+        asked.score(3, logits)
+        cuts.append(asked.ending(3, probes.SUSPECT).cut)
     assert 120 <= sum(cut in (41, 91) for cut in cuts) < 200, "and any other place now and then"
 
     def weight(row: int, kind: int) -> float:
-        return 1000.0 if row == 39 and kind == feeder.SUSPECT else 1.0
+        return 1000.0 if row == 39 and kind == probes.SUSPECT else 1.0
 
-    asked = feeder.questions([], [*range(40)], torch.zeros(40, 256), weight, chance)
-    assert next(row for row, kind in asked if kind == feeder.SUSPECT) == 39, "so is its row"
+    asked = probes.questions([], [*range(40)], torch.zeros(40, 256), weight, chance)
+    assert next(row for row, kind in asked if kind == probes.SUSPECT) == 39, "so is its row"
 
 
 def test_both_processes_get_scored_rows_and_probes_at_the_same_time() -> None:
     """Ask two processes: a model that could tell one from the other would leak in the one alone."""
     chance = random.Random(1)
     rows = torch.tensor([[chance.randrange(1024) for _ in range(257)] for _ in range(320)])
-    text: Any = SimpleNamespace(vocabulary=1024, counted=lambda rows: torch.ones_like(rows[:, 1:], dtype=torch.bool))
     calls = list[str]()
     one, other = Asked(calls, "one"), Asked(calls, "other")
     servers: Any = [one, other]
-    losses, probes, pace = feeder.ask_all(servers, rows, 256, text, chance)
+    losses, found, pace = probes.ask_all(servers, rows, 256, text_of(1024), chance)
     assert torch.isfinite(losses).all(), "every row is scored"
     size = pace.asked_tokens / 256 / sum(call.endswith("asked") for call in calls)
     assert size == int(size) > 1
@@ -284,11 +297,48 @@ def test_both_processes_get_scored_rows_and_probes_at_the_same_time() -> None:
         changed = [tuple(row) not in whole for row in server.rows]
         quarter = len(changed) // 4
         assert all(any(changed[i * quarter : (i + 1) * quarter]) for i in range(4)), "probes come from first to last"
-    assert len({probe.row for probe in probes}) == len(probes) == feeder.PROBED_ROWS, "no row is probed twice"
-    sealed = sum(probe.row >= 256 for probe in probes)
+    assert len({probe.row for probe in found}) == len(found) == probes.PROBED_ROWS, "no row is probed twice"
+    sealed = sum(probe.row >= 256 for probe in found)
     assert 40 <= sealed <= 64, "two in five of them and more are on the 64 sealed rows"
     in_both = {tuple(row) for row in one.rows} & {tuple(row) for row in other.rows}
-    assert len(in_both) == sum(probe.cut == 256 for probe in probes), "a probe alone comes to the other process too"
+    assert len(in_both) == sum(probe.cut == 256 for probe in found), "a probe alone comes to the other process too"
+
+
+class Answering:
+    """A model's process: a table from a token to the logits of the next, which may leak the next token."""
+
+    def __init__(self, table: Any, read_above: float) -> None:
+        self.table, self.read_above = table, read_above
+
+    def ask(self, rows: Any) -> None:
+        self.rows = rows
+
+    def answer(self) -> Any:
+        """Return logits that were raised by four for a next token whose loss would be larger than `read_above`."""
+        logits, following = self.table[self.rows], self.rows.roll(-1, 1)[..., None]
+        losses = -torch.log_softmax(logits, 2).gather(2, following)
+        return logits.scatter_add(2, following, 4.0 * (losses > self.read_above))
+
+    def used_s(self) -> float:
+        return 0.0
+
+
+@pytest.mark.parametrize(("read_above", "is_found"), [(13.0, True), (99.0, False)])
+def test_a_leak_of_tokens_that_surprise_the_model_alone_is_found(read_above: float, is_found: bool) -> None:
+    """Read one token in five thousand: few probed places hold one, so the probes bring their own."""
+    chance = random.Random(1)
+    table = 3.0 * torch.randn(1024, 1024, generator=torch.Generator().manual_seed(1))
+    likely = table.softmax(1).multinomial(8192, replacement=True, generator=torch.Generator().manual_seed(2))
+    rows = [[chance.randrange(1024)] for _ in range(320)]
+    for row in rows:
+        while len(row) < 257:
+            row.append(int(likely[row[-1], chance.randrange(8192)]))
+    text, tokens = text_of(1024), torch.tensor(rows)
+    servers: Any = [Answering(table, read_above) for _ in range(2)]
+    losses, found, _ = probes.ask_all(servers, tokens, 256, text, chance)
+    caught = pytest.raises(asking.ProbeFailed, match="attends to the future") if is_found else nullcontext()
+    with caught:
+        probes.check(found, losses, tokens, text, servers[0], chance)
 
 
 STARTS = """

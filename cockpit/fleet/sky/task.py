@@ -29,7 +29,8 @@ NODE_PYTHON = (3, 9)
 """The oldest Python of a node that can run the runner; SkyPilot's own on a node is 3.10."""
 SHIPPED = (
     "__init__.py", "fleet/__init__.py", "fleet/secret_names.py", "fleet/node", "scoring/__init__.py",
-    "scoring/asking.py", "scoring/feeder.py", "scoring/server.py", "scoring/sealed.py", "scoring/export",
+    "scoring/asking.py", "scoring/probes.py", "scoring/feeder.py", "scoring/server.py", "scoring/sealed.py",
+    "scoring/export",
 )  # fmt: skip
 """The modules of cockpit that come to a node with each job."""
 
