@@ -40,7 +40,7 @@ def test_a_signed_body_that_names_other_code_is_one_sentence(
 
 
 def test_a_body_without_hashes_proves_no_code(file: Path, tmp_path: Path, repo: Path) -> None:
-    none = {"train_sha256": "", "prepare_sha256": "", "files_sha256": {}}
+    none: dict[str, object] = {"train_sha256": "", "prepare_sha256": "", "files_sha256": {}}
     found = check(signed(file, tmp_path, none), repo)
     assert "the code: the certificate has no hash of it" in found.does_not_prove
     assert not any("of its hashes" in line for line in found.proves)
@@ -50,7 +50,7 @@ def test_a_body_without_hashes_proves_no_code(file: Path, tmp_path: Path, repo: 
 
 def test_a_second_hash_of_a_file_does_not_hide_the_first(file: Path, tmp_path: Path, repo: Path) -> None:
     right = read(file).body["train_sha256"]
-    both = {"train_sha256": "0" * 64, "files_sha256": {"train.py": right}}
+    both: dict[str, object] = {"train_sha256": "0" * 64, "files_sha256": {"train.py": right}}
     with pytest.raises(CertificateError, match="is not the certified one"):
         check(signed(file, tmp_path, both), repo)
 

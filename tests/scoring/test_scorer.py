@@ -275,8 +275,8 @@ def test_a_place_that_the_model_knows_too_well_is_a_suspect() -> None:
     def weight(row: int, kind: int) -> float:
         return 1000.0 if row == 39 and kind == probes.SUSPECT else 1.0
 
-    asked = probes.questions([], [*range(40)], torch.zeros(40, 256), weight, chance)
-    assert next(row for row, kind in asked if kind == probes.SUSPECT) == 39, "so is its row"
+    given = probes.questions([], [*range(40)], torch.zeros(40, 256), weight, chance)
+    assert next(row for row, kind in given if kind == probes.SUSPECT) == 39, "so is its row"
 
 
 def test_both_processes_get_scored_rows_and_probes_at_the_same_time() -> None:
