@@ -7,8 +7,7 @@ import numpy as np
 from benchmarks.search_fleet import CRASH_S, HANDOVER_S, HOURS, START_S, TRAIN_S, Report
 from benchmarks.search_surface import BASELINE, Config, Slot, Surface, measure
 from cockpit.agent.proposer_api import ProposalRequest
-from cockpit.agent.proposers.evolution import next_arms
-from cockpit.agent.proposers.search import draft, search_history
+from cockpit.agent.proposers.search import draft, search_history, searched
 from cockpit.core.cluster_events import ClusterUp
 from cockpit.core.events import (
     Asked,
@@ -124,10 +123,7 @@ class Night:
     def _searched(self, asked: Asked) -> Draft:
         history = search_history(self.state)
         request = ProposalRequest(asked.ask, asked.arms, asked.reason)
-        found = next_arms(
-            history.dimensions, history.base_constants, history.tried, history.pending, asked.arms, history.seed
-        )
-        return draft(history, found, request)
+        return draft(history, searched(history, history.pending, asked.arms), request)
 
     def _proposed(self, made: Draft) -> str:
         wave = Wave(

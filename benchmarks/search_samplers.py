@@ -29,11 +29,17 @@ class Sampler(Protocol):
 
 
 class Search:
-    """Cockpit's own."""
+    """Cockpit's own, as it begins on many clusters or on few."""
 
     def __init__(
-        self, dimensions: Mapping[str, Dimension], start: Mapping[str, Value], evaluations: int, seed: int
+        self,
+        by_steps: bool,
+        dimensions: Mapping[str, Dimension],
+        start: Mapping[str, Value],
+        evaluations: int,
+        seed: int,
     ) -> None:
+        self._by_steps = by_steps
         self._dimensions, self._start, self._seed = dimensions, start, seed
         self._tried: list[Tried] = []
         self._pending: list[Constants] = []
@@ -47,7 +53,7 @@ class Search:
             valid = [one for one in self._tried if one.score is not None]
             base = min(valid, key=lambda one: one.score or 0.0).constants if valid else self._start
             seed = self._seed * 100_003 + self._asked
-            (arm,) = next_arms(self._dimensions, base, self._tried, self._pending, 1, seed)
+            (arm,) = next_arms(self._dimensions, base, self._tried, self._pending, 1, seed, self._by_steps)
         self._pending.append(arm)
         return None, arm
 
@@ -251,12 +257,17 @@ class BoTorch:
         return found
 
 
+def _search(by_steps: bool) -> Callable[..., Sampler]:
+    return lambda *given: Search(by_steps, *given)
+
+
 def _optuna(kind: str) -> Callable[..., Sampler]:
     return lambda *given: Optuna(kind, *given)
 
 
 SAMPLERS: Mapping[str, Callable[..., Sampler]] = {
-    "search": Search,
+    "search": _search(by_steps=False),
+    "steps": _search(by_steps=True),
     "random": _optuna("random"),
     "tpe": _optuna("tpe"),
     "cma": _optuna("cma"),

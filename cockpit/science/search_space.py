@@ -30,6 +30,9 @@ LOG_STEP = 1.1
 """The digits of a number that a search draws from a logarithmic range, and the smallest ratio that it is changed by."""
 LINEAR_STEPS = 25
 """Steps between the ends of another range, at least. A step is 1, 2 or 5 times a power of ten."""
+FIRST_RATIOS = (1.5, 2.0)
+FIRST_SHARES = (0.15, 0.3)
+"""Steps that a person would try first: ratios in a logarithmic range, shares of any other range or ladder."""
 STEP_ROUNDED = 0.7
 """The least share of a step that is left of it once its end is rounded."""
 ROUNDING = 1e-9
@@ -234,6 +237,23 @@ def moved_to(dimension: Dimension, base: Value, place: float) -> Value:
     away = abs(position(dimension, value) - position(dimension, base))
     step = step_share(dimension) if isinstance(dimension, Real) else 1 / len(dimension.rungs)
     return base if away < STEP_ROUNDED * step else value
+
+
+def first_levels(dimension: Dimension, base: Value) -> list[Value]:
+    """Return the levels that a person would try first: visible steps to both sides, or the other options."""
+    if isinstance(dimension, Choice):
+        return [option for option in dimension.options if option != base]
+    match dimension:
+        case Real(low, high, True):
+            steps = [math.log(ratio) / math.log(high / low) for ratio in FIRST_RATIOS]
+        case Real():
+            steps = list(FIRST_SHARES)
+        case Ladder(rungs):
+            steps = [max(1, int(share * len(rungs))) / len(rungs) for share in FIRST_SHARES]
+    middle = position(dimension, base)
+    inside = [place for step in steps for place in (middle - step, middle + step) if -ROUNDING <= place <= 1 + ROUNDING]
+    found = (moved_to(dimension, base, place) for place in inside or (0.0, 1.0))
+    return list(dict.fromkeys(value for value in found if value != base))
 
 
 def step_share(dimension: Real) -> float:

@@ -1,13 +1,18 @@
 """The algorithm of `search`: scale, sparsity and determinism of its proposals."""
 
 import random
+from pathlib import Path
 
 import pytest
 
-from cockpit.agent.proposers.evolution import MUTATIONS, Tried, next_arms
+from cockpit.agent.proposers.evolution import FIRST_ARMS, FIRST_CHANGES, MUTATIONS, Tried, next_arms
+from cockpit.agent.proposers.search import search_history, searched
 from cockpit.core.model import Value
-from cockpit.science.search_space import Dimension, Ladder, Real
+from cockpit.science.search_space import Dimension, Ladder, Real, position, search_space
+from cockpit.variant.knobs.constants import find_constants
+from tests.decide.world import World
 
+ROOT = Path(__file__).parents[2]
 SPACE: dict[str, Dimension] = {f"RATE_{number}": Real(0.0, 1.0) for number in range(6)}
 CENTER: dict[str, Value] = dict.fromkeys(SPACE, 0.5)
 
@@ -48,6 +53,53 @@ def test_the_first_arms_change_few_of_any_number_of_constants(dimensions: int) -
     assert len(arms) == 30
     assert min(changed) >= 1 and max(changed) <= MUTATIONS[1]
     assert len(set(changed)) > 1, "the number of changes varies"
+
+
+def is_visible(dimension: Dimension, base: Value, value: Value) -> bool:
+    """Return True for another option or rung, a number half as large again, or one an eighth of its range away."""
+    match dimension:
+        case Real(_, _, True):
+            return not 1 / 1.45 < float(str(value)) / float(str(base)) < 1.45
+        case Real():
+            return abs(position(dimension, value) - position(dimension, base)) > 1 / 8
+    return value != base
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_first_arms_on_one_slot_are_visible_steps_of_one_or_two_constants(seed: int) -> None:
+    base = find_constants((ROOT / "train.py").read_text(encoding="utf-8"))
+    space = search_space(base)
+    dice = random.Random(seed)
+    scored = [Tried(base, 1.0, 6e-4)]
+    changes = []
+    for asked in range(FIRST_ARMS):
+        (arm,) = next_arms(space, base, scored, [], 1, seed=100 * seed + asked, by_steps=True)
+        scored.append(Tried(arm, None if asked == 3 else 1.0 + dice.gauss(0, 0.01), 6e-4))
+        changed = [name for name in space if arm[name] != base[name]]
+        drawn = [name for name in changed if name != "DEVICE_BATCH_SIZE" or "TOTAL_BATCH_SIZE" not in changed]
+        assert 1 <= len(drawn) <= FIRST_CHANGES, drawn
+        assert all(is_visible(space[name], base[name], arm[name]) for name in drawn), {
+            name: arm[name] for name in drawn
+        }
+        changes.append(len(drawn))
+    assert len(set(changes)) == FIRST_CHANGES, "some change one constant, some two"
+
+
+@pytest.mark.parametrize(("clusters", "by_steps"), [(1, True), (2, True), (3, False), (16, False)])
+def test_only_a_session_of_few_clusters_begins_with_visible_steps(clusters: int, by_steps: bool) -> None:
+    base = find_constants((ROOT / "train.py").read_text(encoding="utf-8"))
+    history = search_history(World(lambda constants, attempt: 1.0, hardware=("CPU",) * clusters, constants=base).state)
+    arms = searched(history, [], 6)
+    changed = [sum(arm[name] != base[name] for name in base if name != "DEVICE_BATCH_SIZE") for arm in arms]
+    assert (max(changed) <= FIRST_CHANGES) == by_steps, changed
+
+
+def test_one_slot_uses_up_a_space_with_few_visible_steps() -> None:
+    space: dict[str, Dimension] = {"STEPS": Ladder(tuple(range(20, 44)))}
+    scored = [Tried({"STEPS": 30}, 1.0)]
+    for asked in range(7):
+        scored += [Tried(arm, 1.0) for arm in next_arms(space, {"STEPS": 30}, scored, [], 1, asked, by_steps=True)]
+    assert len({repr(one.constants) for one in scored}) == 8
 
 
 def test_the_arms_approach_the_best_scores() -> None:

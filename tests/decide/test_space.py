@@ -13,6 +13,7 @@ from cockpit.science.search_space import (
     Choice,
     Ladder,
     Real,
+    first_levels,
     fit_overrides,
     moved_to,
     position,
@@ -166,3 +167,35 @@ def test_a_base_that_is_not_among_its_choices_is_left_where_it_is() -> None:
     dimension = search_space({"LR": 0.1, "WIDTH": 100}, {"WIDTH": KnobRange(choices=(64, 96, 128))})["WIDTH"]
     assert moved_to(dimension, 100, position(dimension, 100)) == 100
     assert moved_to(dimension, 100, 0.0) == 64
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("UNEMBEDDING_LR", [0.0027, 0.006, 0.002, 0.008]),
+        ("WEIGHT_DECAY", [0.12, 0.28, 0.06, 0.36]),
+        ("WARMUP_RATIO", [0.04, 0.09]),
+        ("DEPTH", [7, 9, 5, 11]),
+        ("HEAD_DIM", [64, 256]),
+        ("WINDOW_PATTERN", ["SSLL", "SLSL", "SSSSL", "SSSS", "SL", "L"]),
+    ],
+)
+def test_the_first_levels_are_those_that_a_person_would_try(name: str, expected: list[Value]) -> None:
+    assert first_levels(search_space(AUTORESEARCH)[name], AUTORESEARCH[name]) == expected
+
+
+@pytest.mark.parametrize(
+    ("dimension", "base", "expected"),
+    [
+        (Ladder(tuple(range(20, 44))), 30, [27, 33, 23, 37]),
+        (Real(0.1, 0.12, log=True), 0.1, [0.12]),
+        (Real(0.1, 0.5), 0.05, [0.16, 0.22]),
+        (Choice((True, False)), True, [False]),
+        (Ladder((5,)), 5, []),
+    ],
+    ids=["many rungs", "a narrow range", "a base outside", "two options", "one value"],
+)
+def test_any_dimension_has_first_levels_inside_it(
+    dimension: Ladder | Real | Choice, base: Value, expected: list[Value]
+) -> None:
+    assert first_levels(dimension, base) == expected

@@ -2,7 +2,8 @@
 
 It is a steady-state evolution. Parents are the best few configurations; a child crosses two of them gene by gene and
 mutates. It takes the one of a hundred children with the best expected score, on a smooth surface through the best
-results so far, among those unlikely to crash. No two configurations are equal, so any number may be in flight, and no
+results so far, among those unlikely to crash. Where few runs go at once, the first arms move one or two constants of
+the base by a step that a person would try. No two configurations are equal, so any number may be in flight, and no
 generation has to end. benchmarks/search.py measures it against Optuna's samplers and others.
 """
 
@@ -14,9 +15,21 @@ from numpy.typing import NDArray
 
 from cockpit.core.model import Value
 from cockpit.science.forecast import crash_risks
-from cockpit.science.search_space import Choice, Dimension, Ladder, Real, fit_overrides, moved_to, position, step_share
+from cockpit.science.search_space import (
+    Choice,
+    Dimension,
+    Ladder,
+    Real,
+    first_levels,
+    fit_overrides,
+    moved_to,
+    position,
+    step_share,
+)
 from cockpit.science.surface import FloatArray, Surface, fit_surface
 
+FIRST_ARMS, FIRST_CHANGES = 8, 2
+"""The arms that are steps from the base, and the most constants that each changes."""
 PARENTS = 5
 MUTATIONS, GUIDED_MUTATIONS = (1, 5), (3, 8)
 """The fewest and the most constants that a child mutates: without a surface, and with one to choose among the children.
@@ -59,11 +72,13 @@ def next_arms(
     pending: Sequence[Mapping[str, Value]],
     arms: int,
     seed: int,
+    by_steps: bool = False,
 ) -> list[dict[str, Value]]:
     """Return up to `arms` configurations to try next: all constants of `base`, with those in `dimensions` varied.
 
-    The base and the configurations in `tried` and `pending` are not proposed. Equal arguments give equal arms. Fewer
-    are returned when the space is nearly used up. Raises ValueError without dimensions.
+    With `by_steps` the first ones are visible steps from the base. The base and the configurations in `tried` and
+    `pending` are not proposed. Equal arguments give equal arms. Fewer are returned when the space is nearly used up.
+    Raises ValueError without dimensions.
     """
     if not dimensions:
         raise ValueError("none of train.py's constants can be varied by number")
@@ -71,7 +86,8 @@ def next_arms(
     known = {_key(dimensions, constants) for constants in (base, *(one.constants for one in tried), *pending)}
     found: list[dict[str, Value]] = []
     for _ in range(arms):
-        for constants in (child for _ in range(MAX_BROODS) for child in evolution.children()):
+        first = [evolution.first_steps] if by_steps and len(known) <= FIRST_ARMS else []
+        for constants in (child for brood in (*first, *[evolution.children] * MAX_BROODS) for child in brood()):
             key = _key(dimensions, constants)
             if key not in known:
                 known.add(key)
@@ -106,9 +122,21 @@ class _Evolution:
             else None
         )
 
+    def first_steps(self) -> Iterator[dict[str, Value]]:
+        """Yield a brood of visible steps from the base."""
+        levels = {name: first_levels(one, self._base[name]) for name, one in self._dimensions.items()}
+        names = [name for name, found in levels.items() if found]
+        born: list[dict[str, Value]] = []
+        for count in self._rng.integers(1, FIRST_CHANGES + 1, size=CHILDREN):
+            moved = [names[number] for number in self._rng.permutation(len(names))[:count]]
+            born.append({**self._base, **{name: levels[name][self._rng.integers(len(levels[name]))] for name in moved}})
+        yield from self._safest_first(self._positions(born))
+
     def children(self) -> Iterator[dict[str, Value]]:
         """Yield a brood, the best expected score first."""
-        brood = self._offspring(CHILDREN if self._surface is None else GUIDED_CHILDREN)
+        yield from self._safest_first(self._offspring(CHILDREN if self._surface is None else GUIDED_CHILDREN))
+
+    def _safest_first(self, brood: FloatArray) -> Iterator[dict[str, Value]]:
         risks = crash_risks(self._tried_positions, self._crashed, brood)
         low_risk = risks < MAX_CRASH_RISK
         safe = brood[low_risk] if np.any(low_risk) else brood[[int(np.argmin(risks))]]
