@@ -24,6 +24,8 @@ WIDTH_AT_MOST, HEIGHT_AT_MOST = 640, 200
 DATA_AT_MOST = 1 << 30
 """Bytes of data that one screen's process may take."""
 PACKET_AT_MOST = 16 << 20
+INPUT_AT_ONCE, INPUT_A_S = 128 << 10, 8_000
+"""Bytes that a page may send at once, and a second after that. The screen keeps all keys that it has not handled."""
 RESIZE_EVERY_S = 0.1
 """Seconds between two sizes that reach the screen; of the sizes between them the last one does."""
 QUIT_WITHIN_S = 2.0
@@ -41,6 +43,20 @@ def clamped(value: object, default: int, most: int) -> int:
     return max(1, min(most, number))
 
 
+class Allowance:
+    """What a page may send without a wait."""
+
+    def __init__(self) -> None:
+        self._left = float(INPUT_AT_ONCE)
+        self._at = 0.0
+
+    def wait_s(self, size: int, now: float) -> float:
+        """Take the bytes of a message. Returns the seconds until they are allowed."""
+        regained = (now - self._at) * INPUT_A_S
+        self._left, self._at = min(float(INPUT_AT_ONCE), self._left + regained) - size, now
+        return max(0.0, -self._left / INPUT_A_S)
+
+
 class ScreenProcess:
     """The screen that one websocket drives, as a process group of its own."""
 
@@ -50,6 +66,7 @@ class ScreenProcess:
         self._resized_at = 0.0
         self._wanted: tuple[int, int] | None = None
         self._resizing: asyncio.Task[None] | None = None
+        self._allowance = Allowance()
 
     @classmethod
     async def start(cls, command: list[str], socket: web.WebSocketResponse, query: Any) -> "ScreenProcess":
@@ -88,6 +105,8 @@ class ScreenProcess:
     async def listen(self) -> None:
         """Pass what the page sends to the screen, until the page leaves. Messages that cannot be read are left out."""
         async for message in self._socket:
+            if wait_s := self._allowance.wait_s(len(message.data or ""), time.monotonic()):
+                await asyncio.sleep(wait_s)
             if message.type is not web.WSMsgType.TEXT:
                 continue
             try:

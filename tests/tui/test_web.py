@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from cockpit.cli.arguments import port as port_argument
-from cockpit.tui.web_screen import DATA_AT_MOST
+from cockpit.tui.web_screen import DATA_AT_MOST, INPUT_A_S, INPUT_AT_ONCE, Allowance, ScreenProcess
 from tests.shown import Shown
 from tests.tui import stories
 from tests.tui.terminal import ROOT
@@ -186,6 +186,7 @@ GARBAGE = [
     '["resize", 1]',
     '["resize", {"width": 1e999, "height": -5}]', '["resize", {"width": null}]', "[" * 50_000,
     '["ping", {}]', '[["a"]]',
+    '["resize", {"width": 0, "height": 0}]', '["resize", {"width": NaN, "height": -Infinity}]',
 ]  # fmt: skip
 
 
@@ -206,6 +207,50 @@ async def test_a_page_cannot_make_its_screen_large_or_end_it_with_garbage(site: 
         wait_for(lambda: len(site.screens()) == 1, 30, "one screen")
         (screen,) = site.screens()
         assert screen.memory_info().rss < 250 << 20
+
+
+def test_a_page_that_sends_keys_without_end_gets_few_of_them_in_a_second() -> None:
+    """Let the bytes of a flood pass on a clock of the test, which the waits alone set forward."""
+    for size in (13, 60_000):
+        allowance, now, passed = Allowance(), 1_000.0, 0
+        while now < 1_060.0:
+            now += allowance.wait_s(size, now)
+            passed += size
+        assert passed <= INPUT_AT_ONCE + 60 * INPUT_A_S + 2 * size
+    assert allowance.wait_s(INPUT_AT_ONCE, now + 3_600.0) == 0.0, "an idle page may paste again"
+
+
+class Flood:
+    """A page that has sent many messages before the first is read."""
+
+    def __init__(self, count: int, text: str) -> None:
+        self._left, self._text = count, text
+
+    def __aiter__(self) -> "Flood":
+        return self
+
+    async def __anext__(self) -> aiohttp.WSMessage:
+        if not self._left:
+            raise StopAsyncIteration
+        self._left -= 1
+        return aiohttp.WSMessage(aiohttp.WSMsgType.TEXT, self._text, None)
+
+
+@pytest.mark.parametrize("text", ['["stdin", "j"]', '["focus"]', "garbage"])
+async def test_every_kind_of_message_is_held_back(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    waited = [0.0]
+
+    async def sleep(seconds: float) -> None:
+        waited[0] += seconds
+
+    count = 4 * INPUT_AT_ONCE // len(text)
+    screen = ScreenProcess.__new__(ScreenProcess)
+    screen._socket, screen._allowance = Flood(count, text), Allowance()  # type: ignore[assignment]
+    monkeypatch.setattr(ScreenProcess, "_send", lambda self, kind, payload: sleep(0.0))
+    monkeypatch.setattr("cockpit.tui.web_screen.asyncio.sleep", sleep)
+    monkeypatch.setattr("cockpit.tui.web_screen.time.monotonic", lambda: waited[0])
+    await screen.listen()
+    assert waited[0] >= 2 * INPUT_AT_ONCE / INPUT_A_S
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells the peak of a process's memory")
