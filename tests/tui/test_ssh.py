@@ -28,7 +28,7 @@ pytestmark = [
 ]
 
 DOCUMENTED = (
-    'command="exec /usr/bin/env -i TERM=\\"$TERM\\" COLORTERM=\\"$COLORTERM\\" SSH_CONNECTION=\\"$SSH_CONNECTION\\"'
+    'command="/usr/bin/env -i TERM=\\"$TERM\\" COLORTERM=\\"$COLORTERM\\" SSH_CONNECTION=\\"$SSH_CONNECTION\\"'
     " LANG=C.UTF-8 /srv/autoresearch/.venv/bin/python -I -m cockpit watch /srv/autoresearch/sessions/night"
     '",restrict,pty '
 )
@@ -173,6 +173,26 @@ def test_no_variable_of_the_client_runs_its_code(server: Server, tmp_path: Path)
     assert not touched.exists()
 
 
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash alone takes functions from its environment")
+@pytest.mark.parametrize("shell", ["bash", "sh"])
+def test_no_function_of_the_client_s_shell_replaces_a_word_of_the_command(
+    session: SessionFolder, tmp_path: Path, shell: str
+) -> None:
+    """Send functions as bash hands them on: one of them would run in the place of a program or builtin of its name."""
+    touched = tmp_path / "touched"
+    command = DOCUMENTED.removeprefix('command="').partition('",restrict')[0].replace('\\"', '"')
+    command = command.replace(PYTHON_M_COCKPIT, shlex.join([sys.executable, "-I", "-c", RUN_THIS_TREE]))
+    command = command.replace("/srv/autoresearch/sessions/night", str(session.root))
+    words = ("exec", "env", "command", "eval", "builtin", "python", "/usr/bin/env")
+    sent = {f"BASH_FUNC_{word}%%": f"() {{ touch {touched}; }}" for word in words}
+    mine = {name: value for name, value in os.environ.items() if not name.startswith("SSH_")}  # they have .bashrc read
+    done = subprocess.run(
+        [shell, "-c", command], env=mine | sent, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+    )
+    assert "watch needs a terminal" in done.stderr
+    assert not touched.exists()
+
+
 @pytest.mark.skipif(shutil.which("cc") is None, reason="there is no compiler")
 @pytest.mark.parametrize("documented", [True, False], ids=["documented", "without it"])
 def test_the_documented_match_keeps_the_variables_of_loader_and_shell_out(
@@ -190,7 +210,12 @@ def test_the_documented_match_keeps_the_variables_of_loader_and_shell_out(
     more = f"Match User {getpass.getuser()}\n    {found[1]}\n" if documented else ""
     server = Server(tmp_path / "sshd", session, more)
     try:
-        for sent in (f"LD_PRELOAD={tmp_path}/evil.so", f"LD_AUDIT={tmp_path}/evil.so", f"BASH_ENV={tmp_path}/evil.sh"):
+        for sent in (
+            f"LD_PRELOAD={tmp_path}/evil.so",
+            f"LD_AUDIT={tmp_path}/evil.so",
+            f"BASH_ENV={tmp_path}/evil.sh",
+            f'SHELLOPTS=xtrace "PS4=$(touch {touched})"',
+        ):
             command = server.ssh("-o", f"SetEnv={sent} ENV={tmp_path}/evil.sh")
             done = subprocess.run(command, capture_output=True, text=True, timeout=60)
             assert "watch needs a terminal" in done.stderr
