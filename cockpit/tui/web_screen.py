@@ -44,7 +44,7 @@ def clamped(value: object, default: int, most: int) -> int:
 
 
 class Allowance:
-    """What a page may send without a wait."""
+    """The bytes that a page may send without a wait."""
 
     def __init__(self) -> None:
         self._left = float(INPUT_AT_ONCE)
