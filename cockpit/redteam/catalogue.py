@@ -17,6 +17,7 @@ from cockpit.redteam import (
     place_cheats,
     reach_cheats,
     score_cheats,
+    sly_cheats,
     time_cheats,
     told_cheats,
     word_cheats,
@@ -27,7 +28,7 @@ EVERY: tuple[Variant, ...] = (
     *score_cheats.CHEATS, *hidden_cheats.CHEATS, *late_cheats.CHEATS, *code_cheats.CHEATS, *reach_cheats.CHEATS,
     *neighbour_cheats.CHEATS, *kernel_cheats.CHEATS, *time_cheats.CHEATS, *future_cheats.CHEATS, *word_cheats.CHEATS,
     *patch_cheats.CHEATS, *leak_cheats.CHEATS, *effort_cheats.CHEATS, *place_cheats.CHEATS,
-    *asked_cheats.CHEATS, *told_cheats.CHEATS, *machine_cheats.CHEATS,
+    *asked_cheats.CHEATS, *told_cheats.CHEATS, *machine_cheats.CHEATS, *sly_cheats.CHEATS,
     *honest.HONEST, *honest_tricks.TRICKS,
 )  # fmt: skip
 SHORT = tuple(variant for variant in EVERY if variant.short)
