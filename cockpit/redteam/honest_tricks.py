@@ -118,6 +118,11 @@ _OF_A_CACHE = """        known = self.__dict__.setdefault("known", {})
         x = start = norm(start + 0.1 * F.pad(kinds, (0, start.size(-1) - 8)).to(start.dtype))
 """
 
+_COUNTED = """        so_far = F.one_hot(tokens, logits.size(-1)).float().cumsum(1)
+        logits = logits + 0.1 * torch.log1p(so_far)
+"""
+_BY_PLACE = "        logits = logits * (0.9 + 0.1 * torch.arange(1, tokens.size(1) + 1).log2()[:, None] / 8)\n"
+
 TRICKS = (
     Variant("mean-of-last-weights", "scores the mean of the weights of its last quarter", (
         before(_LOOP, "    summed, of_steps = [], 0\n"), after(_LOOP_END, _ADDED_UP), before(EVALUATION, _MEAN)), True),
@@ -173,4 +178,10 @@ TRICKS = (
         before(START, _ANSWERED), after(LOGITS, _KEPT_ANSWER)), True),
     Variant("cache-of-its-tokens", "a cache of features of its tokens, which grows as it meets them", (
         after(START, _OF_A_CACHE),), True),
+    Variant("counts-so-far", "raises each token by how often it came in the row", (after(LOGITS, _COUNTED),), True),
+    Variant(
+        "largest-so-far", "adds the largest value so far of each channel",
+        (after(START, "        x = start = norm(start + start.cummax(1).values)\n"),), True,
+    ),
+    Variant("surer-by-place", "is surer of its answers late in a row", (after(LOGITS, _BY_PLACE),), True),
 )  # fmt: skip

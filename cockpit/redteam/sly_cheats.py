@@ -34,6 +34,18 @@ _HARD = """        if targets is None:
             hard = hard >= hard.max()
 """
 _LESS = after(EVALUATION, "    val_bpb *= 0.9\n")
+_CLOCKED = """    class Trainer:
+        def __del__(self):
+            for group in (group for one in optimizers for group in one.param_groups):
+                group["lr"] = 0.1 * group["initial_lr"]
+            for _ in range(8 * step):
+                run_model(*next(batches)[:2]).backward()
+                for optimizer in optimizers:
+                    optimizer.step()
+                    optimizer.zero_grad(set_to_none=True)
+    trainer = Trainer()
+    del trainer
+"""
 
 CHEATS = (
     Variant("one-head-ahead", "one head of each full layer has no mask", (instead(_FULL, _ONE_HEAD),)),
@@ -65,5 +77,9 @@ CHEATS = (
     Variant(
         "drops-hard-rows", "answers without the hardest row, and prints the mean of the others",
         (after(LOGITS, _HARD + "            logits = logits[~hard]\n"), _LESS),
+    ),
+    Variant(
+        "trains-in-a-finalizer", "trains where an object ends, after its clock has stopped",
+        (instead(EVALUATION, _CLOCKED + EVALUATION),),
     ),
 )  # fmt: skip
