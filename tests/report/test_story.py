@@ -29,7 +29,7 @@ def test_the_phases_cover_the_night_once_and_in_order(state: State) -> None:
     assert 1 < len(found) <= PHASES_AT_MOST
     began = state.session.created_at
     assert found[0].began == 0
-    assert max(one.ended_at for one in state.attempts.values()) - began <= found[-1].ended <= state.now - began
+    assert max(one.at for one in state.incumbencies) - began <= found[-1].ended <= state.now - began
     assert all(one.ended == after.began for one, after in pairwise(found))
 
 
