@@ -280,9 +280,9 @@ def _screened_again(state: State, context: DecisionContext, one: Candidate) -> l
 
 
 def _waiting(state: State, context: DecisionContext, new: set[str]) -> list[Candidate]:
-    """Return the arms that wait for a test already."""
+    """Return the arms that wait for a test already, without those whose screening runs are to end."""
     names = (name for name in state.undecided if name not in new and name not in state.contenders)
-    untested = (one for name in names if not (one := state.experiments[name]).test_level)
+    untested = (one for name in names if not (one := state.experiments[name]).test_level and _settled(state, name))
     found = (_candidate(state, context, experiment) for experiment in untested)
     return [one for one in found if one is not None]
 

@@ -8,8 +8,9 @@ from cockpit.core.model import AttemptKind, Envelope, Mode
 from cockpit.core.seeds import NO_SEED
 from cockpit.core.state import State
 from cockpit.decide.ask import FILLER
+from cockpit.decide.promotion import SCREENING_RUNS
 from cockpit.decide.screening import SCREENED_FIRST, screens_first
-from tests.decide.world import Truth, World
+from tests.decide.world import RUN_S, Truth, World
 
 NOISE_SD = 0.05
 """Far above the noise that is assumed before it is measured, as on a laptop."""
@@ -83,6 +84,24 @@ def test_a_promising_arm_is_screened_twice_before_its_test() -> None:
     assert tested
     for kinds in tested:
         assert kinds[: kinds.index(AttemptKind.REPLICATE)].count(AttemptKind.ARM) == 2
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_test_waits_for_the_screening_runs_of_its_arm(seed: int) -> None:
+    world = World(score_of(dict.fromkeys(range(2, 30), 0.7 * NOISE_SD)), hardware=("CPU",) * 8, sd=NOISE_SD, seed=seed)
+    world.run(0.2)
+    tested = 0
+    for number in range(2, 30):
+        world.propose({"LR": number})
+        world.run(0.2 * RUN_S / 3600)
+        world.now += 0.2 * RUN_S
+    for arm in world.state.experiments.values():
+        runs = [world.state.attempts[name] for name in arm.attempts]
+        if fresh := [run.queued_at for run in runs if run.kind is AttemptKind.REPLICATE and arm.test_level]:
+            tested += 1
+            assert all(run.ended_at and run.ended_at <= fresh[0] for run in runs if run.kind is AttemptKind.ARM), arm.id
+            assert sum(run.kind is AttemptKind.ARM for run in runs) <= SCREENING_RUNS
+    assert tested
 
 
 def test_an_arm_that_is_certainly_better_is_tested_at_once() -> None:
