@@ -73,7 +73,7 @@ def tested(state: State, context: DecisionContext, experiment: Experiment) -> li
                 return []
             reason = f"{context.summary(seen)}; {other} is certainly better"
             return context.discard(experiment, reason, seen.pooled)
-        if judged.want > _runs_at_most(state) and seen is not None:
+        if judged.want > runs_at_most(state) and seen is not None:
             reason = f"{context.summary(seen)}; {judged.why}, and {judged.want} runs are too many for this fleet"
             return context.discard(experiment, reason, seen.pooled)
         return _evidence(state, context, experiment, judged, len(looked_at))
@@ -103,7 +103,8 @@ def _began(state: State, experiment: Experiment) -> float:
     return min((run.queued_at for run in own if run.kind in TEST_KINDS), default=math.inf)
 
 
-def _runs_at_most(state: State) -> int:
+def runs_at_most(state: State) -> int:
+    """Return the most fresh runs of a test on this fleet."""
     return max(RUNS_AT_LEAST, RUNS_PER_CLUSTER * clusters_up(state))
 
 

@@ -16,7 +16,7 @@ from cockpit.core.state import WITHOUT, State
 from cockpit.decide.ablation_test import ablated
 from cockpit.decide.decision_context import DecisionContext, clusters_up, gather, margin_of, replicates
 from cockpit.decide.evidence import RUNS_READ, SCREENING_KINDS, noise_of, readings_of
-from cockpit.decide.experiment_test import final_runs, tested
+from cockpit.decide.experiment_test import final_runs, runs_at_most, tested
 from cockpit.decide.rebasing import carries_test, first_runs, rebased_as
 from cockpit.decide.rescoring import broken_rule
 from cockpit.decide.result_batching import wait_for_results_until
@@ -26,21 +26,25 @@ from cockpit.decide.screening import screens_first
 from cockpit.decide.second_metrics import broken_constraint, unstated_units
 from cockpit.science.compare import Comparison, compare, difference
 from cockpit.science.noise import Noise
-from cockpit.science.sequential import test_level
+from cockpit.science.sequential import LOOKS, SPENDING, last_look, test_level
 from cockpit.science.shrink import Shrunk, shrink
 
-PROMISING = 0.2
-"""Probability of being better than the incumbent, after shrinking, from which an arm may be tested."""
-CERTAIN = 0.99
+WORTH_SCREENING = 0.15
+"""Probability that a test would show the arm's gain, from which an arm is screened again."""
+WORTH_TESTING = 0.25
+"""This probability from which a screened arm may be tested. A test of what it can hardly show takes runs and lowers the
+level of the later ones: of an arm three times as noisy as the incumbent, 64 runs show a gain of one SD every fifth
+time."""
+CERTAIN = 0.96
 """Probability from which all runs that a keep needs are queued together: one after another they take hours."""
 OUTSHINES_SDS = 2.0
 """An arm this many run SDs ahead of every arm under test skips the queue."""
 TRAILS_SES = 2.0
 """An arm this many SEs behind the best tested one waits: if that one is kept, this arm cannot win."""
-SCREENING_RUNS = 2
-"""Runs of an arm before its test. The best of many single runs are the luckiest and the noisiest; a second run halves
-the tests that begin, and each test that begins lowers the level of the later ones."""
-SCREENING_TRIES = 3
+SCREENING_RUNS = 3
+"""Runs of an arm before its test. The best of many single runs are the luckiest and the noisiest. Two more show how
+noisy the arm is."""
+SCREENING_TRIES = 4
 """Most screening runs that are queued for them."""
 CLUSTERS_PER_TEST = 8
 """Clusters that are up for each test at a time. The others keep screening."""
@@ -54,20 +58,21 @@ class Candidate(msgspec.Struct, frozen=True):
     experiment: Experiment
     seen: Comparison
     shrunk: Shrunk
+    p_shown: float
+    """Probability that a test with all its runs would show the gain, at the level of the session's next test."""
+    is_screened: bool
+    """True if it has the runs that an arm has before its test."""
     carries_test: bool = False
     """Its change was under test when the incumbent was replaced, so it keeps its test without another screening run."""
 
     @property
     def is_promising(self) -> bool:
-        return self.carries_test or self.shrunk.p_better >= PROMISING
+        return self.carries_test or self.p_shown >= (WORTH_TESTING if self.is_screened else WORTH_SCREENING)
 
     @property
-    def gain_per_run(self) -> float:
-        """Return the expected gain for each run of its test, up to a factor.
-
-        To show a gain, a test needs runs in proportion to their variance and to the inverse square of the gain.
-        """
-        return -(self.shrunk.mean**3) / self.shrunk.noise_ratio
+    def expected_gain(self) -> float:
+        """Return the gain that its test is expected to show."""
+        return -self.shrunk.mean * self.p_shown
 
 
 def promote(state: State, now: float) -> list[Event]:
@@ -134,7 +139,11 @@ def _candidate(state: State, context: DecisionContext, experiment: Experiment) -
     if seen is None or found is None:
         return None
     shrunk = shrink(context.prior, msgspec.structs.replace(found, mean=found.mean - margin))
-    return Candidate(experiment, seen, shrunk, carries_test(state, experiment))
+    look = last_look(runs_at_most(state))
+    p_value = test_level(state.tests + 1, state.test_keeps) * SPENDING[LOOKS.index(look)]
+    p_shown = shrunk.p_shown(look, context.noise.variance_of(state.incumbent), p_value)
+    is_screened = len(readings_of(state, experiment.id, *SCREENING_KINDS)) >= SCREENING_RUNS
+    return Candidate(experiment, seen, shrunk, p_shown, is_screened, carries_test(state, experiment))
 
 
 def _numbered(state: State, events: list[Event]) -> list[Event]:
@@ -220,7 +229,7 @@ class _Admission:
         tests = [name for name in state.undecided if state.experiments[name].test_level]
         self._new = {one.experiment.id for one in newly}
         waiting = _waiting(state, context, self._new)
-        self.queue = sorted([*newly, *waiting], key=lambda one: (not one.carries_test, -one.gain_per_run))
+        self.queue = sorted([*newly, *waiting], key=lambda one: (not one.carries_test, -one.expected_gain))
         self._most_tests = _most_tests(state)
         self._free_places = self._most_tests - len(tests)
         self._begun = 0

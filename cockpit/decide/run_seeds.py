@@ -37,17 +37,25 @@ def first_seeds(state: State, wave: Wave, runs: int) -> list[int]:
 
 
 def with_paired_seeds(state: State, events: Sequence[Event]) -> list[Event]:
-    """Return the events; runs of tests and of the incumbent that they queue get seeds that the other side has run."""
+    """Return the events; runs of tests and of the incumbent that they queue get seeds that the other side has run.
+
+    No two runs of an experiment get one seed.
+    """
     seeded: list[Event] = []
     queued: list[Attempt] = []
     for event in events:
-        if isinstance(event, Queued) and event.attempt.kind in PAIRED:
-            attempt = msgspec.structs.replace(event.attempt, seed=_seed(state, event.attempt, queued))
-            event = msgspec.structs.replace(event, attempt=attempt)
         if isinstance(event, Queued):
-            queued.append(event.attempt)
+            choose = _seed if event.attempt.kind in PAIRED else _own_seed
+            attempt = msgspec.structs.replace(event.attempt, seed=choose(state, event.attempt, queued))
+            event = msgspec.structs.replace(event, attempt=attempt)
+            queued.append(attempt)
         seeded.append(event)
     return seeded
+
+
+def _own_seed(state: State, attempt: Attempt, queued: Sequence[Attempt]) -> int:
+    """Return the attempt's seed, or one after those of its experiment's runs that are queued beside it."""
+    return max([attempt.seed, *(one.seed + 1 for one in queued if one.experiment == attempt.experiment)])
 
 
 def _seed(state: State, attempt: Attempt, queued: Sequence[Attempt]) -> int:

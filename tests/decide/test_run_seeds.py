@@ -74,7 +74,7 @@ def seeds_of(world: World, experiment: str) -> list[int]:
 
 
 def test_a_test_begins_on_the_first_seeds_of_the_incumbent_whatever_they_scored() -> None:
-    world = World(score, hardware=("CPU",) * 8, sd=SD, seed=2)
+    world = World(score, hardware=("CPU",) * 8, sd=SD, seed=3)
     world.run(0.2)
     world.propose({"LR": 2})
     arm = first_test(world)
@@ -84,7 +84,7 @@ def test_a_test_begins_on_the_first_seeds_of_the_incumbent_whatever_they_scored(
 
 
 def test_a_seed_whose_run_failed_is_not_offered() -> None:
-    world = World(score, hardware=("CPU",) * 8, sd=SD, seed=2)
+    world = World(score, hardware=("CPU",) * 8, sd=SD, seed=3)
     world.run(0.2)
     controls = [run for run in world.state.attempts.values() if run.kind is AttemptKind.CONTROL]
     failed = next(run for run in controls if run.status is AttemptStatus.ENDED)
