@@ -3,10 +3,12 @@
 import random
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from cockpit.agent.proposer_api import ProposalRequest
 from cockpit.agent.proposers.evolution import FIRST_ARMS, FIRST_CHANGES, MUTATIONS, Tried, next_arms
-from cockpit.agent.proposers.search import search_history, searched
+from cockpit.agent.proposers.search import SearchHistory, draft, search_history, searched
 from cockpit.core.model import Value
 from cockpit.science.search_space import Dimension, Ladder, Real, position, search_space
 from cockpit.variant.knobs.constants import find_constants
@@ -92,6 +94,19 @@ def test_only_a_session_of_few_clusters_begins_with_visible_steps(clusters: int,
     arms = searched(history, [], 6)
     changed = [sum(arm[name] != base[name] for name in base if name != "DEVICE_BATCH_SIZE") for arm in arms]
     assert (max(changed) <= FIRST_CHANGES) == by_steps, changed
+    assert ("step of one or two constants" in asked_by(history, arms)) == by_steps
+
+
+def test_arms_after_the_visible_steps_are_a_mix_and_are_called_one() -> None:
+    base = find_constants((ROOT / "train.py").read_text(encoding="utf-8"))
+    history = search_history(World(lambda constants, attempt: 1.0, hardware=("CPU",), constants=base).state)
+    history = msgspec.structs.replace(history, tried=[Tried(base, 1.0)] * (FIRST_ARMS + 1))
+    assert "mix of the best configurations" in asked_by(history, searched(history, [], 1))
+
+
+def asked_by(history: SearchHistory, arms: list[dict[str, Value]]) -> str:
+    """Return the question of the wave of these arms."""
+    return draft(history, arms, ProposalRequest(1, len(arms), "filler")).question
 
 
 def test_one_slot_uses_up_a_space_with_few_visible_steps() -> None:

@@ -7,7 +7,7 @@ the base by a step that a person would try. No two configurations are equal, so 
 generation has to end. benchmarks/search.py measures it against Optuna's samplers and others.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -86,7 +86,7 @@ def next_arms(
     known = {_key(dimensions, constants) for constants in (base, *(one.constants for one in tried), *pending)}
     found: list[dict[str, Value]] = []
     for _ in range(arms):
-        first = [evolution.first_steps] if by_steps and len(known) <= FIRST_ARMS else []
+        first = [evolution.first_steps] if are_first_steps(by_steps, known) else []
         for constants in (child for brood in (*first, *[evolution.children] * MAX_BROODS) for child in brood()):
             key = _key(dimensions, constants)
             if key not in known:
@@ -94,6 +94,11 @@ def next_arms(
                 found.append(constants)
                 break
     return found
+
+
+def are_first_steps(by_steps: bool, known: Collection[object]) -> bool:
+    """Return True if the next arm is a visible step from the base. `known` holds the base and each arm so far."""
+    return by_steps and len(known) <= FIRST_ARMS
 
 
 def _key(dimensions: Mapping[str, Dimension], constants: Mapping[str, Value]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from cockpit.agent.proposer_api import ProposalRequest, ProposerApi, ProposerTrouble
-from cockpit.agent.proposers.evolution import Tried, next_arms
+from cockpit.agent.proposers.evolution import Tried, are_first_steps, next_arms
 from cockpit.core.intents import Arm, Draft
 from cockpit.core.model import Change, Experiment, ExperimentStatus, Outcome, Value, WaveKind
 from cockpit.core.state import State, constants_of
@@ -102,6 +102,9 @@ def draft(history: SearchHistory, found: Sequence[Mapping[str, Value]], request:
     for constants in found:
         changed = {name: value for name, value in constants.items() if history.base_constants.get(name) != value}
         arms.append(Arm(Change(changed), why=", ".join(f"{name} {value}" for name, value in changed.items())))
+    if are_first_steps(history.by_steps, [*history.tried, *history.pending]):
+        question = f"Is a step of one or two constants from {history.base} better?"
+        return _wave(history, question, "A few constants matter, and a step shows which.", arms, request)
     question = "Is a mix of the best configurations better, or a small change of one?"
     return _wave(history, question, "Good configurations lie near, and between, the best ones.", arms, request)
 
