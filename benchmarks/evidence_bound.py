@@ -48,9 +48,9 @@ class Condition(NamedTuple):
 
 NIGHTS = 16
 CONDITIONS = (
-    Condition("clusters alike", {1.0: Kind(839, 168)}, 34, 7),
-    Condition("half of the arms twice as noisy", {1.0: Kind(594, 42), 2.0: Kind(580, 65)}, 27, 2),
-    Condition("half of the arms 3 times as noisy", {1.0: Kind(611, 61), 3.0: Kind(583, 71)}, 31, 2),
+    Condition("clusters alike", {1.0: Kind(651, 185)}, 28, 8),
+    Condition("half of the arms twice as noisy", {1.0: Kind(500, 71), 2.0: Kind(503, 91)}, 32, 3),
+    Condition("half of the arms 3 times as noisy", {1.0: Kind(375, 87), 3.0: Kind(361, 75)}, 36, 4),
 )
 
 
