@@ -1,10 +1,11 @@
 """Decide on experiments that have a result: more evidence, keep or discard; and set the incumbent.
 
-Screen: one or two runs only decide which arms are tested. Replicate: fresh runs on other clusters, judged by the
+Screen: a few runs only decide which arms are tested. Replicate: fresh runs on other clusters, judged by the
 session's sequential rule. Validate: a run on the better class. Confirm: a run from the ledger's code that must agree.
 An experiment that passes all becomes the incumbent. Only open experiments, controls and the newest results are read.
 """
 
+import math
 from collections import Counter
 
 import msgspec
@@ -67,7 +68,19 @@ class Candidate(msgspec.Struct, frozen=True):
 
     @property
     def is_promising(self) -> bool:
-        return self.carries_test or self.p_shown >= (WORTH_TESTING if self.is_screened else WORTH_SCREENING)
+        return self.carries_test or self.p_shown >= self._worth
+
+    @property
+    def _worth(self) -> float:
+        return WORTH_TESTING if self.is_screened else WORTH_SCREENING
+
+    @property
+    def why_not(self) -> str:
+        """Return why it is not promising, in a clause; empty where it did not score better than the incumbent."""
+        if self.seen.pooled.mean >= 0:
+            return ""
+        percent = math.floor(100 * self.p_shown)
+        return f"; a test would show a gain with a probability of {percent}%, and {self._worth:.0%} is needed"
 
     @property
     def expected_gain(self) -> float:
@@ -125,7 +138,8 @@ def _decided(
     if candidate is None:
         return _comparable(state, context, experiment)
     if not candidate.is_promising:
-        return context.discard(experiment, context.summary(candidate.seen), candidate.seen.pooled)
+        reason = context.summary(candidate.seen) + candidate.why_not
+        return context.discard(experiment, reason, candidate.seen.pooled)
     candidates.append(candidate)
     return []
 
@@ -244,7 +258,7 @@ class _Admission:
         if again := rebased_as(self._state, one.experiment.id):
             return self._discard(one, f"{words}; {again} is its change on {self._state.incumbent}")
         if not one.is_promising:
-            return self._discard(one, words)
+            return self._discard(one, words + one.why_not)
         if self._takes_tests and (self._fits(one) or self._outshines(rank, one)):
             return _screened_again(self._state, self._context, one) or self._begin(rank, one)
         if rank >= self._most_tests * (1 + WAITING_PER_TEST):

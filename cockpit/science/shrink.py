@@ -57,8 +57,6 @@ class Shrunk(msgspec.Struct, frozen=True):
     mean: float
     p_better: float
     """Probability that the true difference is below zero."""
-    noise_ratio: float
-    """Variance of the experiment's runs, in variances of the base's runs."""
     means: Any
     """Shape (components,), as have `sds`, `weights` and `ratios`."""
     sds: Any
@@ -188,7 +186,7 @@ def shrink(prior: Prior, found: Difference) -> Shrunk:
     var = prior_var + own_var
     means = (centres[:, None] + prior_var / var * (found.mean - centres[:, None])).ravel()
     sds, of_each, w = np.sqrt(prior_var * own_var / var).ravel(), np.tile(ratios, prior_sds.size), w.ravel()
-    return Shrunk(float(w @ means), _below(0.0, means, sds, w), float(w @ of_each), means, sds, w, of_each)
+    return Shrunk(float(w @ means), _below(0.0, means, sds, w), means, sds, w, of_each)
 
 
 def _below(x: Any, means: Any, sds: Any, weights: Any) -> float:

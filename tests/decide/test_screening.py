@@ -1,10 +1,12 @@
 """A few arms are screened before the first test, on one noisy cluster above all."""
 
+import re
+
 import msgspec
 import pytest
 
 from cockpit.core.events import Asked, AskEnded, EnvelopeSet, ModeSet, ProposerSet
-from cockpit.core.model import AttemptKind, Envelope, Mode
+from cockpit.core.model import AttemptKind, Envelope, ExperimentStatus, Mode
 from cockpit.core.seeds import NO_SEED
 from cockpit.core.state import State
 from cockpit.decide.ask import FILLER
@@ -14,6 +16,9 @@ from tests.decide.world import RUN_S, Truth, World
 
 NOISE_SD = 0.05
 """Far above the noise that is assumed before it is measured, as on a laptop."""
+
+
+WHY_NOT = re.compile(r"; a test would show a gain with a probability of (\d+)%, and (15|25)% is needed$")
 
 
 def arms_by_start(state: State) -> list[str]:
@@ -118,6 +123,18 @@ def test_an_arm_that_is_certainly_better_is_tested_at_once() -> None:
 def test_screening_runs_that_look_worse_end_the_arm_without_a_test() -> None:
     kinds = [screened(-1.0, seed) for seed in range(48)]
     assert any(one.count(AttemptKind.ARM) == SCREENING_RUNS and AttemptKind.REPLICATE not in one for one in kinds)
+
+
+def test_an_arm_that_looks_better_and_is_not_tested_is_told_how_seldom_a_test_would_show_it() -> None:
+    dropped = [one for state in map(trickled, range(6)) for one in state.experiments.values() if one.estimate]
+    untested = [one for one in dropped if one.status is ExperimentStatus.DISCARDED and not one.test_level]
+    better = [one.reason for one in untested if one.estimate and one.estimate.mean < 0]
+    told = [found for reason in better if (found := WHY_NOT.search(reason))]
+    assert told
+    assert all(int(found[1]) < int(found[2]) for found in told)
+    assert all(
+        WHY_NOT.search(reason) or "others looked better" in reason or "is its change on" in reason for reason in better
+    )
 
 
 def test_code_that_takes_no_seed_is_not_screened_again() -> None:
